@@ -1,0 +1,23 @@
+/** One at a time, by name, among all nodes that share a store. */
+
+export class LockBusy extends Error {
+  constructor(name: string) {
+    super(`${name} is held by another`)
+  }
+}
+
+/**
+ * What a newcomer does where the name is held: `wait` for its turn, `ask` the holder to let go and wait, or `give up` at
+ * once. Waiting ends with `LockBusy` after `patienceMs`.
+ */
+export interface Taking {
+  readonly when: 'wait' | 'ask' | 'give up'
+  readonly patienceMs?: number
+}
+
+export interface Locks {
+  /** Runs `work` while holding `name`; `asked` fires when somebody else asks for it. */
+  hold<T>(name: string, taking: Taking, work: (asked: AbortSignal) => Promise<T>): Promise<T>
+  /** Whether somebody holds it now. */
+  isHeld(name: string): boolean
+}

@@ -1,0 +1,89 @@
+import type { RepositoryName } from '../oci/name.ts'
+import type { BlobFacts } from './facts.ts'
+import { batches, first, query, type Sql, statement } from './sql.ts'
+
+type Linked = { repository: number; digest: string }
+
+export function blobFacts(sql: Sql): BlobFacts {
+  const sizeIn = query<{ name: string; digest: string }>()(sql, (build, p) =>
+    build
+      .selectFrom('repositories')
+      .innerJoin('links', 'links.repository_id', 'repositories.id')
+      .innerJoin('blobs', 'blobs.digest', 'links.digest')
+      .select(['blobs.size', 'links.touched_at'])
+      .where('repositories.name', '=', p.name)
+      .where('repositories.deleted_at', 'is', null)
+      .where('links.digest', '=', p.digest),
+  )
+  const isStored = query<{ digest: string }>()(sql, (build, p) =>
+    build.selectFrom('blobs').select('digest').where('digest', '=', p.digest),
+  )
+  const add = query<{ digest: string; size: number; now: number }>()(sql, (build, p) =>
+    build
+      .insertInto('blobs')
+      .values({ digest: p.digest, size: p.size, stored_at: null, created_at: p.now, touched_at: p.now })
+      .onConflict((conflict) =>
+        conflict.column('digest').doUpdateSet({ size: p.size, stored_at: null, touched_at: p.now }),
+      ),
+  )
+  const link = query<Linked & { now: number }>()(sql, (build, p) =>
+    build
+      .insertInto('links')
+      .values({ repository_id: p.repository, digest: p.digest, created_at: p.now, touched_at: p.now })
+      .onConflict((conflict) => conflict.columns(['repository_id', 'digest']).doUpdateSet({ touched_at: p.now }))
+      .returning('created_at'),
+  )
+  const unlink = query<Linked>()(sql, (build, p) =>
+    build
+      .deleteFrom('links')
+      .where('repository_id', '=', p.repository)
+      .where('digest', '=', p.digest)
+      .returning('digest'),
+  )
+  const isLinked = query<Linked>()(sql, (build, p) =>
+    build.selectFrom('links').select('digest').where('repository_id', '=', p.repository).where('digest', '=', p.digest),
+  )
+  const anyHolder = query<{ digest: string }>()(sql, (build, p) =>
+    build
+      .selectFrom('links')
+      .innerJoin('repositories', 'repositories.id', 'links.repository_id')
+      .innerJoin('blobs', 'blobs.digest', 'links.digest')
+      .select('repositories.name')
+      .where('links.digest', '=', p.digest)
+      .where('repositories.deleted_at', 'is', null)
+      .limit(1),
+  )
+  const touch = query<Linked & { now: number }>()(sql, (build, p) =>
+    build
+      .updateTable('links')
+      .set({ touched_at: p.now })
+      .where('repository_id', '=', p.repository)
+      .where('digest', '=', p.digest),
+  )
+
+  return {
+    sizeIn: async (name, digest) => {
+      const row = await first(sql, sizeIn({ name, digest }))
+      return row && { size: row.size, touchedAt: row.touched_at }
+    },
+    isStored: async (digest) => (await first(sql, isStored({ digest }))) !== undefined,
+    add: async (digest, bytes, now) => void (await sql.all(add({ digest, size: bytes, now }))),
+    link: async (repository, digest, now) => (await first(sql, link({ repository, digest, now })))?.created_at === now,
+    unlink: async (repository, digest) => (await first(sql, unlink({ repository, digest }))) !== undefined,
+    isLinked: async (repository, digest) => (await first(sql, isLinked({ repository, digest }))) !== undefined,
+    anyHolder: async (digest) => (await first(sql, anyHolder({ digest })))?.name as RepositoryName | undefined,
+    touch: async (repository, digest, now) => void (await sql.all(touch({ repository, digest, now }))),
+    linkedAmong: async (repository, digests) => {
+      const found = new Set<string>()
+      for (const batch of batches(digests)) {
+        const chosen = sql.build
+          .selectFrom('links')
+          .select('digest')
+          .where('repository_id', '=', repository)
+          .where('digest', 'in', batch)
+        for (const row of await sql.all(statement(chosen))) found.add(row.digest)
+      }
+      return found
+    },
+  }
+}

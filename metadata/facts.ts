@@ -1,0 +1,157 @@
+/**
+ * The facts of a registry, as the domain sees them: interfaces and nothing else. `read` sees what was committed;
+ * `write` runs one transaction, which contains queries and no other waiting.
+ */
+import type { Digest, DigestAlgorithm } from '../oci/digest.ts'
+import type { RepositoryName, Tag, UploadId } from '../oci/name.ts'
+import type { RepositoryState, UploadState } from './schema.ts'
+
+export interface Facts {
+  readonly read: FactQueries
+  /**
+   * One transaction; resolves when it is durable, or, with `durable: false`, when it is committed: it then survives the
+   * process but not a power cut.
+   */
+  write<T>(work: (facts: FactQueries) => Promise<T>, options?: { durable?: boolean }): Promise<T>
+  /** Proves that the database answers. */
+  probe(): Promise<void>
+  close(): Promise<void>
+}
+
+export interface FactQueries {
+  readonly store: StoreFacts
+  readonly repositories: RepositoryFacts
+  readonly blobs: BlobFacts
+  readonly manifests: ManifestFacts
+  readonly tags: TagFacts
+  readonly uploads: UploadFacts
+  readonly owed: OwedFacts
+}
+
+export interface StoreFacts {
+  get(key: string): Promise<string | undefined>
+  set(key: string, value: string): Promise<void>
+}
+
+export interface RepositoryRow {
+  readonly id: number
+  readonly state: RepositoryState
+}
+
+export interface RepositoryFacts {
+  /** Nothing for a repository that never was, or was deleted. */
+  find(name: RepositoryName): Promise<RepositoryRow | undefined>
+  /** Finds it or makes it, adopted. */
+  ensure(name: RepositoryName, now: number): Promise<RepositoryRow>
+  page(after: string, limit: number): Promise<RepositoryName[]>
+  search(term: string, limit: number): Promise<RepositoryName[]>
+}
+
+export interface LinkedBlob {
+  readonly size: number
+  /** When somebody last relied on it being here. */
+  readonly touchedAt: number
+}
+
+export interface BlobFacts {
+  /** A blob that this repository may read. */
+  sizeIn(repository: RepositoryName, digest: Digest): Promise<LinkedBlob | undefined>
+  /** Whether the blob's bytes are stored, whoever may read them. */
+  isStored(digest: Digest): Promise<boolean>
+  add(digest: Digest, size: number, now: number): Promise<void>
+  /** Lets a repository read a blob; says whether it could not before. */
+  link(repositoryId: number, digest: Digest, now: number): Promise<boolean>
+  unlink(repositoryId: number, digest: Digest): Promise<boolean>
+  isLinked(repositoryId: number, digest: Digest): Promise<boolean>
+  /** Those of the digests that this repository may read. */
+  linkedAmong(repositoryId: number, digests: readonly string[]): Promise<Set<string>>
+  /** Any repository that may read the blob. */
+  anyHolder(digest: Digest): Promise<RepositoryName | undefined>
+  /** Notes that somebody relies on it. */
+  touch(repositoryId: number, digest: Digest, now: number): Promise<void>
+}
+
+export interface ManifestRow {
+  readonly digest: Digest
+  readonly mediaType: string
+  readonly size: number
+}
+
+export interface NewManifest extends ManifestRow {
+  readonly subject?: string
+  readonly artifactType?: string
+  readonly annotations?: Readonly<Record<string, string>>
+  readonly references: readonly string[]
+}
+
+export interface ReferrerRow extends ManifestRow {
+  readonly artifactType?: string
+  readonly annotations?: Readonly<Record<string, string>>
+}
+
+export interface ManifestFacts {
+  find(repository: RepositoryName, digest: Digest): Promise<ManifestRow | undefined>
+  findTagged(repository: RepositoryName, tag: Tag): Promise<ManifestRow | undefined>
+  put(repositoryId: number, manifest: NewManifest, now: number): Promise<void>
+  delete(repositoryId: number, digest: Digest): Promise<boolean>
+  among(repositoryId: number, digests: readonly string[]): Promise<Set<string>>
+  /** Manifests of the repository that name this digest, at most `limit`. */
+  parents(repositoryId: number, child: Digest, limit: number): Promise<Digest[]>
+  referrers(
+    repository: RepositoryName,
+    subject: Digest,
+    after: string,
+    limit: number,
+    artifactTypes: readonly string[],
+  ): Promise<ReferrerRow[]>
+}
+
+export interface TagFacts {
+  page(repositoryId: number, after: string, limit: number): Promise<Tag[]>
+  digest(repositoryId: number, tag: Tag): Promise<Digest | undefined>
+  set(repositoryId: number, tag: Tag, digest: Digest, now: number): Promise<void>
+  delete(repositoryId: number, tag: Tag): Promise<boolean>
+  pointingTo(repositoryId: number, digest: Digest): Promise<Tag[]>
+  /** Every digest the tag ever pointed to. */
+  history(repositoryId: number, tag: Tag): Promise<Digest[]>
+  hadPointedTo(repositoryId: number, tag: Tag, digest: Digest): Promise<boolean>
+}
+
+export interface UploadRow {
+  readonly id: UploadId
+  readonly repository: RepositoryName
+  readonly identity?: string
+  readonly state: UploadState
+  /** The driver's `Stage`. */
+  readonly stage: string
+  readonly algorithm: DigestAlgorithm
+  readonly hashed?: Digest
+  readonly committing?: Digest
+  readonly updatedAt: number
+}
+
+export interface UploadFacts {
+  add(upload: UploadRow): Promise<void>
+  find(id: UploadId): Promise<UploadRow | undefined>
+  /** Records how far it came; false where it is no longer receiving. */
+  progress(id: UploadId, stage: string, hashed: Digest | undefined, now: number): Promise<boolean>
+  setState(id: UploadId, state: UploadState, committing: Digest | undefined, now: number): Promise<void>
+  remove(id: UploadId): Promise<boolean>
+  /** Those in a state that nobody used since `before`, oldest first. */
+  idle(state: UploadState, before: number, limit: number): Promise<UploadRow[]>
+}
+
+export interface OwedRow {
+  readonly key: string
+  readonly version: number
+}
+
+export interface OwedFacts {
+  /** Names a storage key that may differ from SQL from now on. */
+  add(key: string, version: number, now: number): Promise<void>
+  find(key: string): Promise<OwedRow | undefined>
+  /** Clears the row unless the key was owed anew meanwhile. */
+  clear(owed: OwedRow): Promise<void>
+  page(after: string, limit: number): Promise<OwedRow[]>
+  count(): Promise<number>
+}

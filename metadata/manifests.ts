@@ -1,0 +1,165 @@
+import type { Digest } from '../oci/digest.ts'
+import type { ManifestFacts, ManifestRow, NewManifest, ReferrerRow } from './facts.ts'
+import { batches, first, query, type Sql, statement } from './sql.ts'
+
+interface StoredRow {
+  digest: string
+  media_type: string
+  size: number
+}
+
+export function manifestFacts(sql: Sql): ManifestFacts {
+  const find = query<{ name: string; digest: string }>()(sql, (build, p) =>
+    build
+      .selectFrom('repositories')
+      .innerJoin('manifests', 'manifests.repository_id', 'repositories.id')
+      .select(['manifests.digest', 'manifests.media_type', 'manifests.size'])
+      .where('repositories.name', '=', p.name)
+      .where('repositories.deleted_at', 'is', null)
+      .where('manifests.digest', '=', p.digest),
+  )
+  const findTagged = query<{ name: string; tag: string }>()(sql, (build, p) =>
+    build
+      .selectFrom('repositories')
+      .innerJoin('tags', 'tags.repository_id', 'repositories.id')
+      .innerJoin('manifests', (join) =>
+        join.onRef('manifests.repository_id', '=', 'tags.repository_id').onRef('manifests.digest', '=', 'tags.digest'),
+      )
+      .select(['manifests.digest', 'manifests.media_type', 'manifests.size'])
+      .where('repositories.name', '=', p.name)
+      .where('repositories.deleted_at', 'is', null)
+      .where('tags.name', '=', p.tag),
+  )
+  const remove = query<{ repository: number; digest: string }>()(sql, (build, p) =>
+    build
+      .deleteFrom('manifests')
+      .where('repository_id', '=', p.repository)
+      .where('digest', '=', p.digest)
+      .returning('digest'),
+  )
+  const forget = query<{ repository: number; digest: string }>()(sql, (build, p) =>
+    build.deleteFrom('manifest_references').where('repository_id', '=', p.repository).where('parent', '=', p.digest),
+  )
+  const parents = query<{ repository: number; child: string; limit: number }>()(sql, (build, p) =>
+    build
+      .selectFrom('manifest_references')
+      .select('parent')
+      .where('repository_id', '=', p.repository)
+      .where('child', '=', p.child)
+      .limit(p.limit),
+  )
+
+  return {
+    find: async (name, digest) => toManifest(await first(sql, find({ name, digest }))),
+    findTagged: async (name, tag) => toManifest(await first(sql, findTagged({ name, tag }))),
+    put: createPut(sql),
+    delete: async (repository, digest) => {
+      const removed = (await first(sql, remove({ repository, digest }))) !== undefined
+      if (removed) await sql.all(forget({ repository, digest }))
+      return removed
+    },
+    parents: async (repository, child, limit) =>
+      (await sql.all(parents({ repository, child, limit }))).map((row) => row.parent as Digest),
+    among: async (repository, digests) => {
+      const found = new Set<string>()
+      for (const batch of batches(digests)) {
+        const chosen = sql.build
+          .selectFrom('manifests')
+          .select('digest')
+          .where('repository_id', '=', repository)
+          .where('digest', 'in', batch)
+        for (const row of await sql.all(statement(chosen))) found.add(row.digest)
+      }
+      return found
+    },
+    referrers: createReferrers(sql),
+  }
+}
+
+function createPut(sql: Sql): ManifestFacts['put'] {
+  const insert = query<{
+    repository: number
+    digest: string
+    mediaType: string
+    size: number
+    subject: string | null
+    artifactType: string | null
+    annotations: string | null
+    now: number
+  }>()(sql, (build, p) =>
+    build
+      .insertInto('manifests')
+      .values({
+        repository_id: p.repository,
+        digest: p.digest,
+        media_type: p.mediaType,
+        size: p.size,
+        subject: p.subject,
+        artifact_type: p.artifactType,
+        annotations: p.annotations,
+        pushed_at: p.now,
+      })
+      .onConflict((conflict) =>
+        conflict.columns(['repository_id', 'digest']).doUpdateSet({ media_type: p.mediaType, pushed_at: p.now }),
+      ),
+  )
+  return async (repository, manifest: NewManifest, now) => {
+    await sql.all(
+      insert({
+        repository,
+        digest: manifest.digest,
+        mediaType: manifest.mediaType,
+        size: manifest.size,
+        subject: manifest.subject ?? null,
+        artifactType: manifest.artifactType ?? null,
+        annotations: manifest.annotations ? JSON.stringify(manifest.annotations) : null,
+        now,
+      }),
+    )
+    for (const batch of batches(manifest.references)) {
+      const rows = batch.map((child) => ({ repository_id: repository, parent: manifest.digest, child }))
+      const inserted = sql.build
+        .insertInto('manifest_references')
+        .values(rows)
+        .onConflict((conflict) => conflict.doNothing())
+      await sql.all(statement(inserted))
+    }
+  }
+}
+
+function createReferrers(sql: Sql): ManifestFacts['referrers'] {
+  return async (name, subject, after, limit, artifactTypes) => {
+    let chosen = sql.build
+      .selectFrom('repositories')
+      .innerJoin('manifests', 'manifests.repository_id', 'repositories.id')
+      .select([
+        'manifests.digest',
+        'manifests.media_type',
+        'manifests.size',
+        'manifests.artifact_type',
+        'manifests.annotations',
+      ])
+      .where('repositories.name', '=', name)
+      .where('repositories.deleted_at', 'is', null)
+      .where('manifests.subject', '=', subject)
+      .where('manifests.digest', '>', after)
+      .orderBy('manifests.digest')
+      .limit(limit)
+    if (artifactTypes.length > 0) chosen = chosen.where('manifests.artifact_type', 'in', artifactTypes)
+    return (await sql.all(statement(chosen))).map(toReferrer)
+  }
+}
+
+function toManifest(row: StoredRow | undefined): ManifestRow | undefined {
+  return row && { digest: row.digest as Digest, mediaType: row.media_type, size: row.size }
+}
+
+function toReferrer(row: StoredRow & { artifact_type: string | null; annotations: string | null }): ReferrerRow {
+  return {
+    digest: row.digest as Digest,
+    mediaType: row.media_type,
+    size: row.size,
+    ...(row.artifact_type !== null && { artifactType: row.artifact_type }),
+    ...(row.annotations !== null && { annotations: JSON.parse(row.annotations) as Record<string, string> }),
+  }
+}

@@ -1,0 +1,181 @@
+/**
+ * Facts in SQLite: one connection that writes, one that reads, a worker that checkpoints. Statements are prepared once
+ * a connection and run synchronously: microseconds each, so a transaction is over within one turn of the event loop.
+ */
+import fs from 'node:fs'
+import { dirname } from 'node:path'
+import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { Worker } from 'node:worker_threads'
+import { DummyDriver, Kysely, SqliteAdapter, SqliteIntrospector, SqliteQueryCompiler } from 'kysely'
+import type { FactQueries, Facts } from './facts.ts'
+import { migrate } from './migrations.ts'
+import { factQueries } from './queries.ts'
+import type { Schema } from './schema.ts'
+import type { Sql, Statement } from './sql.ts'
+import { openWalSync, type WalSync } from './wal-sync.ts'
+
+const checkpointIntervalMs = 1000
+const walAlarmBytes = 256 * 1024 * 1024
+const busyRetryMs = 10_000
+
+export interface SqliteOptions {
+  readonly path: string
+  /** The log grew beyond its alarm, in bytes. */
+  readonly onLargeWal: (bytes: number) => void
+  /** Commits can no longer be made durable; the process must end. */
+  readonly onFatal: (error: Error) => void
+}
+
+const build = new Kysely<Schema>({
+  dialect: {
+    createAdapter: () => new SqliteAdapter(),
+    createDriver: () => new DummyDriver(),
+    createIntrospector: (database) => new SqliteIntrospector(database),
+    createQueryCompiler: () => new SqliteQueryCompiler(),
+  },
+})
+
+/** Opens the database, makes it where there is none, and brings its schema up to date. */
+export async function openSqliteFacts(options: SqliteOptions): Promise<Facts> {
+  fs.mkdirSync(dirname(options.path), { recursive: true })
+  const shared = sharesMemory(dirname(options.path))
+  const writer = openConnection(options.path, shared)
+  try {
+    const sql = connectionSql(writer)
+    await transaction(writer, () => migrate(sql, 'sqlite', Date.now()))
+    syncFolder(dirname(options.path))
+    const reader = shared ? openConnection(options.path, true) : writer
+    if (reader !== writer) reader.exec('pragma query_only = on')
+    const wal = openWalSync(`${options.path}-wal`, options.onFatal)
+    return createFacts(writer, reader, wal, shared ? startCheckpointer(options) : undefined)
+  } catch (error) {
+    writer.close()
+    throw error
+  }
+}
+
+/**
+ * Network and desktop-shared file systems cannot share a write-ahead log's index between connections: there one
+ * connection holds the database for itself (SQLite, "Write-Ahead Logging", section 8).
+ */
+function sharesMemory(folder: string): boolean {
+  return !unshared.has(fs.statfsSync(folder).type)
+}
+
+/** `f_type` of NFS, CIFS, SMB2, FUSE, 9p and virtiofs (Linux, `statfs(2)`). */
+const unshared = new Set([0x6969, 0xff534d42, 0xfe534d42, 0x65735546, 0x01021997, 0x6a656a63])
+
+function openConnection(path: string, shared: boolean): DatabaseSync {
+  const database = new DatabaseSync(path, { timeout: 0 })
+  if (!shared) database.exec('pragma locking_mode = exclusive')
+  database.exec(
+    `pragma journal_mode = wal; pragma synchronous = normal; pragma foreign_keys = off; pragma temp_store = memory;
+     pragma wal_autocheckpoint = ${shared ? 0 : 1000}; pragma cache_size = -65536; pragma mmap_size = 268435456`,
+  )
+  return database
+}
+
+function createFacts(writer: DatabaseSync, reader: DatabaseSync, wal: WalSync, checkpointer?: Worker): Facts {
+  const read = factQueries(connectionSql(reader))
+  const inTransaction = factQueries(connectionSql(writer))
+  let last: Promise<unknown> = Promise.resolve()
+
+  return {
+    read,
+    async write<T>(work: (facts: FactQueries) => Promise<T>, { durable = true } = {}): Promise<T> {
+      const mine = last.then(() => transaction(writer, () => work(inTransaction)))
+      last = mine.catch(() => {})
+      const result = await mine
+      if (durable) await wal.wait()
+      return result
+    },
+    async probe() {
+      reader.prepare('select 1').get()
+    },
+    async close() {
+      await last
+      if (checkpointer) {
+        checkpointer.ref()
+        const ended = new Promise((resolve) => checkpointer.once('exit', resolve))
+        checkpointer.postMessage('close')
+        await ended
+      }
+      wal.close()
+      if (reader !== writer) reader.close()
+      writer.close()
+    },
+  }
+}
+
+/** Runs `work` between BEGIN and COMMIT. It may wait for nothing but queries, which end within this turn. */
+async function transaction<T>(database: DatabaseSync, work: () => Promise<T>): Promise<T> {
+  await begin(database)
+  let turned = false
+  const turn = setImmediate(() => {
+    turned = true
+  })
+  try {
+    const result = await work()
+    if (turned) throw new Error('a transaction waited for something other than a query')
+    database.exec('commit')
+    return result
+  } catch (error) {
+    if (database.isTransaction) database.exec('rollback')
+    throw error
+  } finally {
+    clearImmediate(turn)
+  }
+}
+
+/** Another process may be writing: SQLite's own waiting would stop the event loop, so the waiting is ours. */
+async function begin(database: DatabaseSync): Promise<void> {
+  const deadline = Date.now() + busyRetryMs
+  for (let pause = 1; ; pause = Math.min(pause * 2, 50)) {
+    try {
+      database.exec('begin immediate')
+      return
+    } catch (error) {
+      if (!isBusy(error) || Date.now() > deadline) throw error
+      await sleep(pause)
+    }
+  }
+}
+
+function isBusy(error: unknown): boolean {
+  const sqliteBusy = 5
+  return error instanceof Error && ((error as { errcode?: number }).errcode ?? 0) % 256 === sqliteBusy
+}
+
+function connectionSql(database: DatabaseSync): Sql {
+  const prepared = new Map<string, StatementSync>()
+  return {
+    build,
+    async all<Row>(statement: Statement<Row>): Promise<Row[]> {
+      let found = prepared.get(statement.sql)
+      if (!found) {
+        found = database.prepare(statement.sql)
+        // Statements with a variable number of parameters would fill the cache.
+        if (statement.parameters.length < 32) prepared.set(statement.sql, found)
+      }
+      return found.all(...(statement.parameters as SQLInputValue[])) as Row[]
+    },
+  }
+}
+
+function startCheckpointer({ path, onLargeWal, onFatal }: SqliteOptions): Worker {
+  const file = import.meta.url.endsWith('.ts') ? './checkpointer.ts' : './checkpointer.js'
+  const worker = new Worker(new URL(file, import.meta.url), {
+    workerData: { path, intervalMs: checkpointIntervalMs, alarmBytes: walAlarmBytes },
+  })
+  worker.on('message', ({ walBytes }: { walBytes: number }) => onLargeWal(walBytes))
+  worker.on('error', onFatal)
+  worker.unref()
+  return worker
+}
+
+function syncFolder(path: string): void {
+  const fd = fs.openSync(path, 'r')
+  fs.fsyncSync(fd)
+  fs.closeSync(fd)
+}

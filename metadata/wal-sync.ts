@@ -1,0 +1,49 @@
+/**
+ * Durable commits without blocking the event loop: SQLite commits to its write-ahead log with `synchronous=NORMAL`, and
+ * before a commit is acknowledged one `fdatasync` of that log, begun after the commit returned, makes it as durable as
+ * `FULL` would. All commits that wait share the next one.
+ *
+ * ```
+ * commit a ─┐                  commit b, c ─┐
+ *           └─ fdatasync 1 ──────────┤      └─ (wait) ── fdatasync 2 ── b and c are durable
+ *                                    └ a is durable
+ * ```
+ */
+import fs from 'node:fs'
+
+export interface WalSync {
+  /** Resolves when everything committed before the call is durable. */
+  wait(): Promise<void>
+  close(): void
+}
+
+export function openWalSync(path: string, onError: (error: Error) => void): WalSync {
+  // Only the log: closing any descriptor of the database file itself would drop SQLite's locks.
+  const fd = fs.openSync(path, 'r')
+  let waiting: PromiseWithResolvers<void> | undefined
+  let running = false
+
+  function run(): void {
+    const turn = waiting
+    if (!turn) return
+    waiting = undefined
+    running = true
+    fs.fdatasync(fd, (error) => {
+      running = false
+      // After a failed sync the kernel may have dropped the pages: nothing can be promised any more.
+      if (error) onError(error)
+      else turn.resolve()
+      run()
+    })
+  }
+
+  return {
+    wait() {
+      waiting ??= Promise.withResolvers<void>()
+      const { promise } = waiting
+      if (!running) run()
+      return promise
+    },
+    close: () => fs.closeSync(fd),
+  }
+}

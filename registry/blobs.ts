@@ -1,0 +1,96 @@
+/** Blobs of one repository: what it may read, and from where it may borrow. */
+
+import type { Digest } from '../oci/digest.ts'
+import { Failure } from '../oci/failure.ts'
+import type { RepositoryName } from '../oci/name.ts'
+import { layout } from '../storage/layout.ts'
+import type { LocalParts } from './local.ts'
+import type { BlobInfo, Blobs, OpenBlob } from './registry.ts'
+import { owe } from './settle.ts'
+
+/** How many of the manifests that use a blob are named when its deletion is refused. */
+const namedUsers = 10
+
+export function createBlobs(parts: LocalParts, name: RepositoryName): Blobs {
+  const { facts, blobs, settler, clock, graceMs } = parts
+  const unknown = (digest: Digest) => new Failure('blob-unknown', { repository: name, digest })
+
+  async function stat(digest: Digest): Promise<BlobInfo> {
+    const found = await facts.read.blobs.sizeIn(name, digest)
+    if (!found) throw unknown(digest)
+    await touch(digest, found.touchedAt)
+    return { digest, size: found.size }
+  }
+
+  /** A client that hears "it is there" relies on it: note that, but seldom enough to cost nothing. */
+  async function touch(digest: Digest, touchedAt: number): Promise<void> {
+    const now = clock()
+    if (now - touchedAt < graceMs / 4) return
+    await facts.write(async (changed) => {
+      const repository = await changed.repositories.find(name)
+      if (repository) await changed.blobs.touch(repository.id, digest, now)
+    })
+  }
+
+  async function open(digest: Digest): Promise<OpenBlob> {
+    const found = await facts.read.blobs.sizeIn(name, digest)
+    if (!found) throw unknown(digest)
+    const { size } = found
+    if (blobs.isSmall(size)) {
+      const bytes = await blobs.readSmall(digest)
+      if (bytes?.length !== size) throw damaged(digest)
+      return { digest, size, bytes, send: sendBytes(bytes), close: async () => {} }
+    }
+    const object = await blobs.open(digest, size)
+    if (!object) throw damaged(digest)
+    return { digest, size, send: (sink, range) => object.send(sink, range), close: () => object.close() }
+  }
+
+  /** Bytes that are missing or wrong are as good as absent: the client is told so, and a push heals them. */
+  function damaged(digest: Digest): Failure {
+    parts.onDamage(layout.blob(digest), 'its bytes are missing, of another length, or not those of its digest')
+    return unknown(digest)
+  }
+
+  async function mount(digest: Digest, from?: RepositoryName): Promise<BlobInfo | undefined> {
+    const here = await facts.read.blobs.sizeIn(name, digest)
+    const source = here ? name : (from ?? (await facts.read.blobs.anyHolder(digest)))
+    if (!source) return undefined
+    const owed = [layout.layer(name, digest)]
+    const mounted = await facts.write(async (changed) => {
+      const found = await changed.blobs.sizeIn(source, digest)
+      if (!found) return undefined
+      const now = clock()
+      const repository = await changed.repositories.ensure(name, now)
+      if (await changed.blobs.link(repository.id, digest, now)) await owe(changed, owed, now)
+      return { digest, size: found.size }
+    })
+    if (mounted) await settler.settle(owed)
+    return mounted
+  }
+
+  async function remove(digest: Digest): Promise<void> {
+    const owed = [layout.layer(name, digest)]
+    await facts.write(async (changed) => {
+      const repository = await changed.repositories.find(name)
+      if (!repository) throw new Failure('repository-unknown', { repository: name })
+      const users = await changed.manifests.parents(repository.id, digest, namedUsers)
+      if (users.length > 0 && (await changed.blobs.isLinked(repository.id, digest))) {
+        throw new Failure('content-in-use', { digest, by: users })
+      }
+      if (!(await changed.blobs.unlink(repository.id, digest))) throw unknown(digest)
+      await owe(changed, owed, clock())
+    })
+    await settler.settle(owed)
+  }
+
+  return { stat, open, mount, delete: remove }
+}
+
+function sendBytes(bytes: Uint8Array): OpenBlob['send'] {
+  return (sink, range) =>
+    new Promise((resolve, reject) => {
+      const piece = range ? bytes.subarray(range.start, range.end + 1) : bytes
+      sink.write(piece, (error) => (error ? reject(error) : resolve()))
+    })
+}

@@ -1,0 +1,120 @@
+/**
+ * Keeping storage equal to SQL. A change of facts names, in its own transaction, the link files that may differ from
+ * then on (`owed`). Settling one: take its lock, read the fact as it is *now*, write or delete the file. The row goes
+ * only after a later, shared flush, so a link file needs no fsync of its own and a power cut is repaired at the start.
+ *
+ * ```
+ * transaction: fact + owed(key, v) ──► settle: fact now ──► link file ──► ... flush ──► delete owed where version = v
+ * ```
+ *
+ * A settle that fails never fails a request: the row stays and upkeep tries again.
+ */
+import { randomInt } from 'node:crypto'
+import type { Locks } from '../coordination/locks.ts'
+import type { FactQueries, Facts } from '../metadata/facts.ts'
+import type { Digest } from '../oci/digest.ts'
+import type { RepositoryName, Tag } from '../oci/name.ts'
+import type { ObjectKey, StorageDriver } from '../storage/driver.ts'
+import { type LinkFact, layout, parseLinkKey } from '../storage/layout.ts'
+
+const clearBatch = 1000
+
+export interface Settler {
+  /** Settles keys right away; never rejects. */
+  settle(keys: readonly ObjectKey[]): Promise<void>
+  /** Makes what was settled durable and clears what was owed for it. */
+  clear(): Promise<void>
+  /** Settles everything that is owed, whoever left it; returns how many keys there were. */
+  settleAll(): Promise<number>
+}
+
+export interface SettleParts {
+  readonly facts: Facts
+  readonly driver: StorageDriver
+  readonly locks: Locks
+  readonly onError: (error: unknown, key: string) => void
+}
+
+/** Names a key as owed, inside the transaction that changes its fact. */
+export async function owe(facts: FactQueries, keys: readonly ObjectKey[], now: number): Promise<void> {
+  // Any other number than before says "changed since": versions need no order, only to differ.
+  for (const key of keys) await facts.owed.add(key, randomInt(2 ** 47), now)
+}
+
+export function createSettler({ facts, driver, locks, onError }: SettleParts): Settler {
+  /** Settled, but not yet durable: key to the version that was settled. */
+  let unflushed = new Map<ObjectKey, number>()
+
+  async function settleOne(key: ObjectKey): Promise<void> {
+    try {
+      await locks.hold(`owed/${key}`, { when: 'wait' }, async () => {
+        const owed = await facts.read.owed.find(key)
+        if (!owed) return
+        const fact = parseLinkKey(key)
+        const content = fact && (await linkContent(facts.read, fact))
+        if (content) await driver.write(key, Buffer.from(content), { durable: false })
+        else await driver.delete(key, { durable: false })
+        unflushed.set(key, owed.version)
+      })
+    } catch (error) {
+      onError(error, key)
+    }
+  }
+
+  const settle = async (keys: readonly ObjectKey[]): Promise<void> => {
+    await Promise.all(keys.map(settleOne))
+  }
+
+  async function clear(): Promise<void> {
+    const settled = [...unflushed]
+    if (settled.length === 0) return
+    unflushed = new Map()
+    await driver.flush(settled.map(([key]) => key))
+    for (let start = 0; start < settled.length; start += clearBatch) {
+      const batch = settled.slice(start, start + clearBatch)
+      const clearing = async (changed: FactQueries) => {
+        for (const [key, version] of batch) await changed.owed.clear({ key, version })
+      }
+      await facts.write(clearing, { durable: false })
+    }
+  }
+
+  return {
+    settle,
+    clear,
+    async settleAll() {
+      let count = 0
+      for (let after = ''; ; ) {
+        const rows = await facts.read.owed.page(after, clearBatch)
+        const last = rows.at(-1)
+        if (!last) break
+        await settle(rows.map((row) => row.key as ObjectKey))
+        count += rows.length
+        after = last.key
+      }
+      await clear()
+      return count
+    },
+  }
+}
+
+/** What a link file holds while its fact is true; nothing where there must be no file. */
+async function linkContent(facts: FactQueries, fact: LinkFact): Promise<string | undefined> {
+  const repository = await facts.repositories.find(fact.repository)
+  if (!repository) return undefined
+  switch (fact.kind) {
+    case 'layer':
+      return (await facts.blobs.isLinked(repository.id, fact.digest)) ? fact.digest : undefined
+    case 'revision':
+      return (await facts.manifests.find(fact.repository, fact.digest)) ? fact.digest : undefined
+    case 'tagCurrent':
+      return facts.tags.digest(repository.id, fact.tag)
+    case 'tagIndex':
+      return (await facts.tags.hadPointedTo(repository.id, fact.tag, fact.digest)) ? fact.digest : undefined
+  }
+}
+
+/** The link files of a tag and of the digests it pointed to. */
+export function tagKeys(name: RepositoryName, tag: Tag, history: readonly Digest[]): ObjectKey[] {
+  return [layout.tagCurrent(name, tag), ...history.map((digest) => layout.tagIndex(name, tag, digest))]
+}

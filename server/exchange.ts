@@ -1,0 +1,36 @@
+/** One request and its answer, as handlers see them. */
+import type { IncomingMessage } from 'node:http'
+import type { Context } from 'koa'
+import type { Caller, Registry } from '../registry/registry.ts'
+
+/** What of the configuration handlers must know. */
+export interface Behaviour {
+  readonly deleteEnabled: boolean
+  readonly readOnly: boolean
+  /** Bytes. */
+  readonly maxManifestSize: number
+  /** Entries in one page at most. */
+  readonly maxCatalogPage: number
+  readonly maxTagPage: number
+  /** `https://host`, where addresses shall be absolute; else empty. */
+  readonly origin: string
+  /** `/prefix`, where everything lives below one; else empty. */
+  readonly prefix: string
+}
+
+export interface Exchange {
+  readonly ctx: Context
+  readonly registry: Registry
+  readonly behaviour: Behaviour
+  readonly caller: Caller
+  readonly query: URLSearchParams
+  readonly health: Health
+  /** The request's body, watched for progress. */
+  readonly body: () => IncomingMessage
+}
+
+export interface Health {
+  /** Why this node should get no traffic now; nothing when it can serve. */
+  unready(): Promise<string | undefined>
+  readonly draining: boolean
+}

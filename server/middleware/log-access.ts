@@ -1,0 +1,32 @@
+import type { Context, Next } from 'koa'
+import type { RequestState } from '../app.ts'
+import type { ClientAddress } from '../client-address.ts'
+import type { AccessLog } from '../log.ts'
+
+/** One line a request, when its answer is complete or its client has gone. */
+export function logAccess(accessLog: AccessLog | undefined, clientAddress: ClientAddress) {
+  return (ctx: Context, next: Next): Promise<void> => {
+    if (!accessLog) return next()
+    const { req, res } = ctx
+    const { socket } = req
+    const started = performance.now()
+    const sentBefore = socket.bytesWritten
+    const receivedBefore = socket.bytesRead
+    res.once('close', () => {
+      const { id, identity } = ctx.state as RequestState
+      accessLog.write({
+        id,
+        identity,
+        client: clientAddress(socket.remoteAddress, req.headers['x-forwarded-for'] as string | undefined),
+        method: req.method ?? '',
+        path: req.url ?? '',
+        status: res.statusCode,
+        received: socket.bytesRead - receivedBefore,
+        sent: socket.bytesWritten - sentBefore,
+        ms: performance.now() - started,
+        agent: req.headers['user-agent'],
+      })
+    })
+    return next()
+  }
+}

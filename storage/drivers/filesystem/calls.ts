@@ -1,0 +1,77 @@
+/**
+ * System calls on a local disk. What touches only names and cached metadata (mkdir, rename, unlink, opening what was
+ * just written) is called synchronously: it takes microseconds, while a trip to the thread pool costs more than the call.
+ * Whatever can wait for a device (reads, writes of data, fsync) always goes through the pool.
+ */
+import { execFile } from 'node:child_process'
+import fs from 'node:fs'
+import { dirname } from 'node:path'
+import { promisify } from 'node:util'
+
+export const readAt = promisify(fs.read)
+export const writevAt = promisify(fs.writev)
+export const openFile: (path: string, flags: string | number, mode?: number) => Promise<number> = promisify(fs.open)
+export const closeFile = promisify(fs.close)
+const fsync = promisify(fs.fsync)
+
+export function isErrno(error: unknown, ...codes: readonly string[]): boolean {
+  return error instanceof Error && codes.includes((error as NodeJS.ErrnoException).code ?? '')
+}
+
+/** Runs `work`; where a folder on the way is missing, makes it and runs `work` again. */
+export function inFolder<T>(path: string, work: () => T): T {
+  for (let attempt = 0; ; attempt++) {
+    try {
+      return work()
+    } catch (error) {
+      // A folder that a deletion just removed as empty may vanish between mkdir and the call: hence more than one try.
+      if (attempt === 3 || !isErrno(error, 'ENOENT')) throw error
+      fs.mkdirSync(dirname(path), { recursive: true })
+    }
+  }
+}
+
+/** Makes the file's bytes, or the folder's entries, durable. An error is final: the kernel may have dropped the pages. */
+export async function syncPath(path: string): Promise<void> {
+  const fd = fs.openSync(path, 'r')
+  try {
+    await fsync(fd)
+  } finally {
+    fs.closeSync(fd)
+  }
+}
+
+/**
+ * Makes everything written so far to the file system that holds `path` durable, and says whether that could be done.
+ * Node has no `syncfs`; coreutils' and busybox' `sync -f` is that call.
+ */
+export function syncVolume(path: string): Promise<boolean> {
+  if (process.platform !== 'linux') return Promise.resolve(false)
+  return new Promise((resolve) => execFile('sync', ['-f', path], (error) => resolve(error === null)))
+}
+
+/** Removes a file and says whether it was there. */
+export function removeFile(path: string): boolean {
+  try {
+    fs.unlinkSync(path)
+    return true
+  } catch (error) {
+    if (isErrno(error, 'ENOENT', 'ENOTDIR')) return false
+    throw error
+  }
+}
+
+/** Removes folders from `path` upwards as long as they are empty, below `root`; returns the first that stays. */
+export function removeEmptyFolders(path: string, root: string): string {
+  let folder = path
+  while (folder.length > root.length && !folder.slice(folder.lastIndexOf('/') + 1).startsWith('_')) {
+    try {
+      fs.rmdirSync(folder)
+    } catch (error) {
+      if (isErrno(error, 'ENOTEMPTY', 'EEXIST', 'EBUSY')) return folder
+      if (!isErrno(error, 'ENOENT')) throw error
+    }
+    folder = dirname(folder)
+  }
+  return folder
+}

@@ -1,0 +1,231 @@
+/** Objects as files under one root folder. */
+import { randomUUID } from 'node:crypto'
+import fs from 'node:fs'
+import { dirname, join } from 'node:path'
+import type { Readable, Writable } from 'node:stream'
+import pLimit from 'p-limit'
+import type { ByteRange } from '../../../oci/range.ts'
+import type { Appended, ObjectInfo, ObjectKey, OpenObject, Stage, StorageDriver, WriteOptions } from '../../driver.ts'
+import * as calls from './calls.ts'
+import { receive } from './receive.ts'
+import { sendFile } from './send-file.ts'
+
+const readBufferSize = 256 * 1024
+/** fsyncs at once while flushing: background work that must not take the disk from pushes. */
+const flushConcurrency = 4
+
+export class FilesystemDriver implements StorageDriver {
+  readonly name = 'filesystem'
+  readonly root: string
+  /** Folders whose own entry is known to be durable. */
+  private readonly durableFolders = new Set<string>()
+  private readonly temporary: string
+
+  constructor(root: string) {
+    this.root = root
+    this.temporary = join(root, 'berth/tmp')
+    fs.mkdirSync(root, { recursive: true })
+    // What a dead process left unnamed: whoever opens a root holds its lock.
+    fs.rmSync(this.temporary, { recursive: true, force: true })
+  }
+
+  async stat(key: ObjectKey): Promise<ObjectInfo | undefined> {
+    const found = fs.statSync(this.pathOf(key), { throwIfNoEntry: false })
+    return found?.isFile() ? { key, size: found.size } : undefined
+  }
+
+  async open(key: ObjectKey): Promise<OpenObject | undefined> {
+    try {
+      // O_NOFOLLOW: a link planted in an old volume must not lead outside. O_NONBLOCK: a FIFO must not hang the open.
+      const { O_RDONLY, O_NOFOLLOW, O_NONBLOCK } = fs.constants
+      const fd = await calls.openFile(this.pathOf(key), O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
+      const found = fs.fstatSync(fd)
+      if (found.isFile()) return new OpenFile(fd, found.size)
+      fs.closeSync(fd)
+      return undefined
+    } catch (error) {
+      if (calls.isErrno(error, 'ENOENT', 'ENOTDIR', 'ELOOP', 'EISDIR', 'ENXIO')) return undefined
+      throw error
+    }
+  }
+
+  async write(key: ObjectKey, content: Uint8Array, options: WriteOptions = {}): Promise<void> {
+    const path = this.pathOf(key)
+    const temporary = join(this.temporary, randomUUID())
+    const durable = options.durable ?? true
+    try {
+      calls.inFolder(temporary, () => fs.writeFileSync(temporary, content, { flag: 'wx' }))
+      if (durable) await calls.syncPath(temporary)
+      await options.after
+      calls.inFolder(path, () => fs.renameSync(temporary, path))
+    } catch (error) {
+      calls.removeFile(temporary)
+      throw error
+    }
+    if (durable) await this.syncFolders(dirname(path))
+  }
+
+  async delete(key: ObjectKey, options: WriteOptions = {}): Promise<void> {
+    const path = this.pathOf(key)
+    if (!calls.removeFile(path)) return
+    const left = calls.removeEmptyFolders(dirname(path), this.root)
+    for (let folder = dirname(path); folder.length > left.length; folder = dirname(folder)) {
+      this.durableFolders.delete(folder)
+    }
+    if (options.durable ?? true) await syncIfThere(left)
+  }
+
+  async *list(prefix: ObjectKey): AsyncIterable<ObjectInfo> {
+    let entries: AsyncIterable<fs.Dirent>
+    try {
+      entries = await fs.promises.opendir(this.pathOf(prefix))
+    } catch (error) {
+      if (calls.isErrno(error, 'ENOENT', 'ENOTDIR')) return
+      throw error
+    }
+    for await (const entry of entries) {
+      const key = `${prefix}/${entry.name}` as ObjectKey
+      if (entry.isDirectory()) yield* this.list(key)
+      else if (entry.isFile()) yield { key, size: (await this.stat(key))?.size ?? 0 }
+    }
+  }
+
+  /** One `syncfs` of the volume serves any number of small files; without it each file and folder is synced. */
+  async flush(keys: readonly ObjectKey[]): Promise<void> {
+    if (await calls.syncVolume(this.root)) return
+    const paths = keys.map((key) => this.pathOf(key))
+    const folders = new Set(paths.flatMap((path) => foldersBetween(path, this.root)))
+    const limit = pLimit(flushConcurrency)
+    await Promise.all([...paths, ...folders].map((path) => limit(() => syncIfThere(path))))
+  }
+
+  async begin(key: ObjectKey): Promise<Stage> {
+    return { key, size: 0 }
+  }
+
+  async append(stage: Stage, bytes: Readable, observe: (piece: Uint8Array) => void): Promise<Appended> {
+    const path = this.pathOf(stage.key)
+    const fd = calls.inFolder(path, () => fs.openSync(path, fs.constants.O_CREAT | fs.constants.O_RDWR, 0o666))
+    try {
+      // What a dead writer left beyond the recorded size is not part of the upload.
+      if (fs.fstatSync(fd).size > stage.size) fs.ftruncateSync(fd, stage.size)
+      const { size, broken } = await receive(bytes, fd, stage.size, observe)
+      const grown = { ...stage, size: stage.size + size }
+      return broken ? { stage: grown, broken } : { stage: grown }
+    } finally {
+      fs.closeSync(fd)
+    }
+  }
+
+  async inspect(stage: Stage): Promise<Stage> {
+    const size = (await this.stat(stage.key))?.size ?? 0
+    return size < stage.size ? { ...stage, size } : stage
+  }
+
+  async reread(stage: Stage, observe: (piece: Uint8Array) => void): Promise<void> {
+    if (stage.size === 0) return
+    const fd = await calls.openFile(this.pathOf(stage.key), 'r')
+    const buffer = Buffer.allocUnsafeSlow(Math.min(stage.size, readBufferSize))
+    try {
+      for (let position = 0; position < stage.size; ) {
+        const wanted = Math.min(buffer.length, stage.size - position)
+        const { bytesRead } = await calls.readAt(fd, buffer, 0, wanted, position)
+        if (bytesRead === 0) throw new Error(`the upload holds ${position} bytes instead of ${stage.size}`)
+        observe(buffer.subarray(0, bytesRead))
+        position += bytesRead
+      }
+    } finally {
+      fs.closeSync(fd)
+    }
+  }
+
+  async harden(stage: Stage): Promise<void> {
+    const path = this.pathOf(stage.key)
+    if (stage.size === 0) calls.inFolder(path, () => fs.writeFileSync(path, ''))
+    else if (fs.statSync(path).size > stage.size) fs.truncateSync(path, stage.size)
+    await calls.syncPath(path)
+  }
+
+  async seal(stage: Stage, key: ObjectKey): Promise<void> {
+    const path = this.pathOf(key)
+    calls.inFolder(path, () => fs.renameSync(this.pathOf(stage.key), path))
+    await this.syncFolders(dirname(path))
+  }
+
+  async discard(stage: Stage): Promise<void> {
+    await this.delete(stage.key, { durable: false })
+  }
+
+  async probe(): Promise<void> {
+    const path = join(this.temporary, randomUUID())
+    calls.inFolder(path, () => fs.writeFileSync(path, 'probe', { flag: 'wx' }))
+    fs.unlinkSync(path)
+  }
+
+  async close(): Promise<void> {}
+
+  private pathOf(key: ObjectKey): string {
+    if (key.startsWith('/') || key.split('/').includes('..')) throw new Error(`not an object key: ${key}`)
+    return `${this.root}/${key}`
+  }
+
+  /**
+   * An entry is durable when its folder is synced, and that folder's own entry in its parent, and so on up to the root.
+   * The folder itself is not remembered: it is new with every blob, and the parents are few.
+   */
+  private async syncFolders(folder: string): Promise<void> {
+    const toSync = [folder]
+    const parents: string[] = []
+    for (let each = folder; each.length > this.root.length && !this.durableFolders.has(each); each = dirname(each)) {
+      toSync.push(dirname(each))
+      if (each !== folder) parents.push(each)
+    }
+    await Promise.all(toSync.map(calls.syncPath))
+    for (const each of parents) this.durableFolders.add(each)
+  }
+}
+
+function foldersBetween(path: string, root: string): string[] {
+  const folders: string[] = []
+  for (let folder = dirname(path); folder.length >= root.length; folder = dirname(folder)) folders.push(folder)
+  return folders
+}
+
+async function syncIfThere(path: string): Promise<void> {
+  try {
+    await calls.syncPath(path)
+  } catch (error) {
+    if (!calls.isErrno(error, 'ENOENT', 'ENOTDIR')) throw error
+  }
+}
+
+class OpenFile implements OpenObject {
+  readonly size: number
+  private readonly fd: number
+  private closed = false
+
+  constructor(fd: number, size: number) {
+    this.fd = fd
+    this.size = size
+  }
+
+  async send(sink: Writable, range: ByteRange = { start: 0, end: this.size - 1 }): Promise<void> {
+    await sendFile(this.fd, range, sink)
+  }
+
+  async read(): Promise<Uint8Array> {
+    const bytes = Buffer.allocUnsafeSlow(this.size)
+    for (let position = 0; position < this.size; ) {
+      const { bytesRead } = await calls.readAt(this.fd, bytes, position, this.size - position, position)
+      if (bytesRead === 0) throw new Error(`the object holds ${position} bytes instead of ${this.size}`)
+      position += bytesRead
+    }
+    return bytes
+  }
+
+  async close(): Promise<void> {
+    if (this.closed) return
+    this.closed = true
+    fs.closeSync(this.fd)
+  }
+}

@@ -1,0 +1,140 @@
+/**
+ * A client to a file: pieces are observed (hashed) as they arrive and written in batches, the next batch gathering
+ * beside the write of the current one. All receiving streams share one budget of bytes, so that memory does not grow
+ * with their number.
+ */
+import type { Readable } from 'node:stream'
+import { writevAt } from './calls.ts'
+
+const budget = 64 * 1024 * 1024
+const largestBatch = 1024 * 1024
+const smallestBatch = 64 * 1024
+
+let receiving = 0
+
+export interface Received {
+  /** Bytes that are in the file. */
+  readonly size: number
+  /** Why the source ended before its end, where it did. */
+  readonly broken?: Error
+}
+
+/** Writes all of `source` at `position`. Rejects only when the file cannot be written. */
+export async function receive(
+  source: Readable,
+  fd: number,
+  position: number,
+  observe: (piece: Uint8Array) => void,
+): Promise<Received> {
+  receiving++
+  try {
+    return await new Receiver(source, fd, position, observe).run()
+  } finally {
+    receiving--
+  }
+}
+
+class Receiver {
+  private pending: Uint8Array[] = []
+  private pendingBytes = 0
+  private size = 0
+  private writing = false
+  private ended = false
+  private broken: Error | undefined
+  private readonly outcome = Promise.withResolvers<Received>()
+  private readonly source: Readable
+  private readonly fd: number
+  private readonly position: number
+  private readonly observe: (piece: Uint8Array) => void
+
+  constructor(source: Readable, fd: number, position: number, observe: (piece: Uint8Array) => void) {
+    this.source = source
+    this.fd = fd
+    this.position = position
+    this.observe = observe
+  }
+
+  async run(): Promise<Received> {
+    const { source } = this
+    const onEnd = () => this.end()
+    const onError = (error: Error) => this.end(error)
+    const onClose = () => this.end(source.readableEnded ? undefined : new Error('the connection closed'))
+    source.on('data', this.onData).once('end', onEnd).on('error', onError).once('close', onClose)
+    if (source.readableEnded) onEnd()
+    else if (source.destroyed) onClose()
+    else source.resume()
+    try {
+      return await this.outcome.promise
+    } finally {
+      source.off('data', this.onData).off('end', onEnd).off('close', onClose)
+      // The error listener stays: a request that breaks later must not end the process.
+    }
+  }
+
+  private readonly onData = (piece: Uint8Array): void => {
+    this.observe(piece)
+    this.pending.push(piece)
+    this.pendingBytes += piece.length
+    const batch = batchSize()
+    if (!this.writing && this.pendingBytes >= batch) this.flush()
+    else if (this.writing && this.pendingBytes >= batch) this.source.pause()
+  }
+
+  private end(broken?: Error): void {
+    if (this.ended) return
+    this.ended = true
+    this.broken = broken
+    if (!this.writing) this.flush()
+  }
+
+  private flush(): void {
+    if (this.pendingBytes === 0) {
+      if (this.ended) this.outcome.resolve(this.broken ? { size: this.size, broken: this.broken } : { size: this.size })
+      return
+    }
+    const batch = this.pending
+    this.pending = []
+    this.pendingBytes = 0
+    this.writing = true
+    writeAll(this.fd, batch, this.position + this.size).then(
+      (written) => this.wrote(written),
+      (error) => {
+        this.ended = true
+        this.source.resume()
+        this.outcome.reject(error)
+      },
+    )
+  }
+
+  private wrote(bytes: number): void {
+    this.size += bytes
+    this.writing = false
+    if (this.ended || this.pendingBytes >= batchSize()) this.flush()
+    if (!this.ended && this.source.isPaused()) this.source.resume()
+  }
+}
+
+function batchSize(): number {
+  return Math.max(smallestBatch, Math.min(largestBatch, Math.floor(budget / 2 / Math.max(1, receiving))))
+}
+
+/** `writev` may write less than it was given. */
+async function writeAll(fd: number, pieces: readonly Uint8Array[], position: number): Promise<number> {
+  let rest = pieces
+  let written = 0
+  while (rest.length > 0) {
+    const { bytesWritten } = await writevAt(fd, rest, position + written)
+    written += bytesWritten
+    rest = after(rest, bytesWritten)
+  }
+  return written
+}
+
+function after(pieces: readonly Uint8Array[], bytes: number): readonly Uint8Array[] {
+  let skip = bytes
+  for (const [index, piece] of pieces.entries()) {
+    if (skip < piece.length) return [piece.subarray(skip), ...pieces.slice(index + 1)]
+    skip -= piece.length
+  }
+  return []
+}

@@ -1,0 +1,108 @@
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { createServer, type IncomingMessage } from 'node:http'
+import { type AddressInfo, connect } from 'node:net'
+import { describe, type TestContext, test } from 'node:test'
+import { createProgressWatch, StalledBody } from '../../server/progress.ts'
+
+function setUp(t: TestContext) {
+  t.mock.timers.enable({ apis: ['setInterval', 'Date'] })
+  const progress = createProgressWatch({ now: () => Date.now() })
+  t.after(progress.close)
+  const destroyed: Error[] = []
+  const body = {
+    destroyed: false,
+    destroy(error: Error) {
+      body.destroyed = true
+      destroyed.push(error)
+    },
+  }
+  const seconds = (n: number, each = () => {}) => {
+    for (let i = 0; i < n; i++) {
+      each()
+      t.mock.timers.tick(1000)
+    }
+  }
+  return { body, destroyed, watch: progress.watch(body), seconds }
+}
+
+describe('a request body', () => {
+  test('is cut off after a minute of silence', (t) => {
+    const { destroyed, watch, seconds } = setUp(t)
+    watch.waiting(true)
+    seconds(59)
+    assert.equal(destroyed.length, 0)
+    seconds(1)
+    assert.equal(destroyed.length, 1)
+    assert.ok(destroyed[0] instanceof StalledBody)
+    assert.match(destroyed[0].message, /stalled: below 1024 bytes a second for 60 s/)
+  })
+
+  test('may take an hour at one KiB a second', (t) => {
+    const { destroyed, watch, seconds } = setUp(t)
+    watch.waiting(true)
+    seconds(3600, () => watch.received(1024))
+    assert.equal(destroyed.length, 0)
+  })
+
+  test('is cut off when it only trickles', (t) => {
+    const { destroyed, watch, seconds } = setUp(t)
+    watch.waiting(true)
+    seconds(65, () => {
+      watch.received(1)
+      watch.waiting(false)
+      watch.waiting(true)
+    })
+    assert.equal(destroyed.length, 1)
+  })
+
+  test('earns no more than a minute, however much has come', (t) => {
+    const { destroyed, watch, seconds } = setUp(t)
+    watch.waiting(true)
+    watch.received(1e12)
+    seconds(60)
+    assert.equal(destroyed.length, 1)
+  })
+
+  test('is not blamed for the time in which nobody reads it', (t) => {
+    const { destroyed, watch, seconds } = setUp(t)
+    seconds(300)
+    watch.waiting(true)
+    seconds(30)
+    watch.waiting(false)
+    seconds(300)
+    watch.waiting(true)
+    seconds(29)
+    assert.equal(destroyed.length, 0)
+    seconds(2)
+    seconds(5)
+    assert.equal(destroyed.length, 1)
+  })
+
+  test('is left alone once it is done', (t) => {
+    const { destroyed, watch, seconds } = setUp(t)
+    watch.waiting(true)
+    watch.done()
+    seconds(300)
+    assert.equal(destroyed.length, 0)
+  })
+})
+
+test('a stalled upload ends with the reason and its connection is closed', async (t) => {
+  const progress = createProgressWatch({ allowanceMs: 50, checkMs: 10 })
+  t.after(progress.close)
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  t.after(() => server.close())
+  const client = connect((server.address() as AddressInfo).port, '127.0.0.1')
+  client.on('error', () => {})
+  client.write('PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nabc')
+  const [request] = (await once(server, 'request')) as [IncomingMessage]
+  const watch = progress.watch(request)
+  const closed = once(client, 'close')
+  await assert.rejects(async () => {
+    watch.waiting(true)
+    for await (const chunk of request) watch.received((chunk as Buffer).length)
+  }, StalledBody)
+  await closed
+})

@@ -1,0 +1,50 @@
+/** Uploads that nobody came back for, and the memory of those that were finished. */
+import type { Locks } from '../coordination/locks.ts'
+import type { Facts, UploadRow } from '../metadata/facts.ts'
+import type { UploadState } from '../metadata/schema.ts'
+import type { Stage, StorageDriver } from '../storage/driver.ts'
+import { layout } from '../storage/layout.ts'
+
+const batch = 500
+/** How long a closing PUT can be sent again after it succeeded. */
+export const finishedForMs = 60 * 60 * 1000
+
+export interface ExpireParts {
+  readonly facts: Facts
+  readonly driver: StorageDriver
+  readonly locks: Locks
+  readonly clock: () => number
+  /** How long an upload may rest between two requests, in milliseconds. */
+  readonly uploadAgeMs: number
+}
+
+/** Ends what is too old; returns how many uploads were given up. */
+export async function expireUploads(parts: ExpireParts): Promise<number> {
+  await expireState(parts, 'finished', finishedForMs)
+  return expireState(parts, 'receiving', parts.uploadAgeMs)
+}
+
+async function expireState(parts: ExpireParts, state: UploadState, ageMs: number): Promise<number> {
+  const before = parts.clock() - ageMs
+  for (let expired = 0; ; ) {
+    const rows = await parts.facts.read.uploads.idle(state, before, batch)
+    let removed = 0
+    for (const row of rows) if (await expire(parts, row)) removed++
+    expired += removed
+    if (removed === 0) return expired
+  }
+}
+
+/** Under the upload's lock, and only if nobody used it since. */
+async function expire({ facts, driver, locks }: ExpireParts, row: UploadRow): Promise<boolean> {
+  if (locks.isHeld(`upload/${row.id}`)) return false
+  return locks.hold(`upload/${row.id}`, { when: 'wait' }, async () => {
+    const current = await facts.read.uploads.find(row.id)
+    if (!current || current.updatedAt !== row.updatedAt) return false
+    await facts.write((changed) => changed.uploads.remove(row.id), { durable: false })
+    if (row.state === 'finished') return true
+    await driver.discard(JSON.parse(row.stage) as Stage)
+    await driver.delete(layout.uploadStartedAt(row.repository, row.id), { durable: false })
+    return true
+  })
+}
