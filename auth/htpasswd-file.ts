@@ -1,5 +1,7 @@
 /** The users of an htpasswd file, followed while others edit it. A bad edit never locks anybody out or lets anybody in. */
+
 import { open, stat } from 'node:fs/promises'
+import { StartRefused } from '../oci/failure.ts'
 
 export interface HtpasswdTable {
   /** User name to bcrypt hash. */
@@ -116,5 +118,5 @@ function startError(path: string, cause: unknown): Error {
   const missing = (cause as NodeJS.ErrnoException).code === 'ENOENT'
   const problem = missing ? 'does not exist' : `cannot be used: ${(cause as Error).message}`
   const remedy = missing ? `Create it with: htpasswd -B -c ${path} <user>` : 'Mend it, or name another file.'
-  return new Error(`The htpasswd file ${path} (auth.htpasswd.path) ${problem}. ${remedy}`, { cause })
+  return new StartRefused(`The htpasswd file ${path} (auth.htpasswd.path) ${problem}. ${remedy}`, { cause })
 }

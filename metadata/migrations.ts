@@ -3,6 +3,7 @@
  * which this program does not know was written by a newer one, and is refused.
  */
 import { type Compilable, type CreateTableBuilder, type Kysely, sql as raw } from 'kysely'
+import { StartRefused } from '../oci/failure.ts'
 import type { Schema } from './schema.ts'
 import { type Sql, statement } from './sql.ts'
 
@@ -13,7 +14,7 @@ interface Migration {
   readonly steps: (build: Kysely<Schema>, dialect: Dialect) => readonly Compilable<unknown>[]
 }
 
-export class SchemaTooNew extends Error {
+export class SchemaTooNew extends StartRefused {
   constructor(unknown: readonly string[]) {
     super(
       `the database was written by a newer Berth (it knows ${unknown.map((name) => `"${name}"`).join(', ')}, this ` +

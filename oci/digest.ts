@@ -26,11 +26,11 @@ export function parseDigest(text: string): Digest | undefined {
 export function isWellFormedDigest(text: string): boolean {
   if (text.length > maxDigestLength || !grammar.test(text)) return false
   const algorithm = text.slice(0, text.indexOf(':'))
-  return algorithm in hexLength ? supported.test(text) : true
+  return Object.hasOwn(hexLength, algorithm) ? supported.test(text) : true
 }
 
 export function parseAlgorithm(text: string): DigestAlgorithm | undefined {
-  return text in hexLength ? (text as DigestAlgorithm) : undefined
+  return Object.hasOwn(hexLength, text) ? (text as DigestAlgorithm) : undefined
 }
 
 export function algorithmOf(digest: Digest): DigestAlgorithm {

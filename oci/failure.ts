@@ -55,3 +55,6 @@ export class Failure<Name extends FailureName = FailureName> extends Error {
 export function isFailure<Name extends FailureName>(error: unknown, name: Name): error is Failure<Name> {
   return error instanceof Failure && error.failure === name
 }
+
+/** Berth cannot start as things are. The message is for the operator: it says why, and what to do. */
+export class StartRefused extends Error {}

@@ -4,6 +4,7 @@ import type { Digest } from '../oci/digest.ts'
 import { Failure } from '../oci/failure.ts'
 import type { RepositoryName } from '../oci/name.ts'
 import { layout } from '../storage/layout.ts'
+import { sendBytes } from '../storage/sink.ts'
 import type { LocalParts } from './local.ts'
 import type { BlobInfo, Blobs, OpenBlob } from './registry.ts'
 import { owe } from './settle.ts'
@@ -39,7 +40,7 @@ export function createBlobs(parts: LocalParts, name: RepositoryName): Blobs {
     if (blobs.isSmall(size)) {
       const bytes = await blobs.readSmall(digest)
       if (bytes?.length !== size) throw damaged(digest)
-      return { digest, size, bytes, send: sendBytes(bytes), close: async () => {} }
+      return { digest, size, bytes, send: sendFrom(bytes), close: async () => {} }
     }
     const object = await blobs.open(digest, size)
     if (!object) throw damaged(digest)
@@ -87,10 +88,6 @@ export function createBlobs(parts: LocalParts, name: RepositoryName): Blobs {
   return { stat, open, mount, delete: remove }
 }
 
-function sendBytes(bytes: Uint8Array): OpenBlob['send'] {
-  return (sink, range) =>
-    new Promise((resolve, reject) => {
-      const piece = range ? bytes.subarray(range.start, range.end + 1) : bytes
-      sink.write(piece, (error) => (error ? reject(error) : resolve()))
-    })
+function sendFrom(bytes: Uint8Array): OpenBlob['send'] {
+  return (sink, range) => sendBytes(sink, range ? bytes.subarray(range.start, range.end + 1) : bytes)
 }

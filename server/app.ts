@@ -12,7 +12,7 @@ import { logAccess } from './middleware/log-access.ts'
 import { replyFailures } from './middleware/reply-failures.ts'
 import { watchedBody } from './middleware/watched-body.ts'
 import type { ProgressWatch } from './progress.ts'
-import { type AccessRule, matchPath, type Parameters, parseParameters, type Route } from './route.ts'
+import { type AccessRule, type Parameters, parseParameters, type Route } from './route.ts'
 import { routes } from './routes.ts'
 
 export interface AppParts {
@@ -65,7 +65,7 @@ function createRouter(parts: AppParts): Router {
   const { prefix } = parts.behaviour
   const router = new Router({ sensitive: true, ...(prefix && { prefix }) })
   for (const row of routes) {
-    const answer = (ctx: Context): Promise<void> => dispatch(parts, row, ctx)
+    const answer = (ctx: Context, next: Next): Promise<void> => dispatch(parts, row, ctx, next)
     // The router adds HEAD to GET by itself; rows of their own come first in the table.
     router.register(row.path, [row.method], answer as Handler)
   }
@@ -74,12 +74,11 @@ function createRouter(parts: AppParts): Router {
 
 type Handler = globalThis.Parameters<Router['register']>[2]
 
-async function dispatch(parts: AppParts, row: Route, ctx: Context): Promise<void> {
+async function dispatch(parts: AppParts, row: Route, ctx: Context, next: Next): Promise<void> {
   const { behaviour, registry, health, progress } = parts
-  const path = ctx.path.slice(behaviour.prefix.length)
-  const found = matchPath(row.path, path)
-  if (!found) throw new Failure('route-unknown', { path: path.slice(0, 300) })
-  const parameters = parseParameters(found)
+  const found = row.pattern.exec(ctx.path.slice(behaviour.prefix.length))
+  if (!found) return next()
+  const parameters = parseParameters(found.groups)
   const query = new URLSearchParams(ctx.querystring)
   const grant = await authorize(parts.access, row, parameters, query, ctx)
   if (behaviour.readOnly && !isReading(row)) throw new Failure('read-only', {})
@@ -126,7 +125,7 @@ function signalOf({ res }: Context): AbortSignal {
 function refuseUnmatched(prefix: string) {
   return (ctx: Context): never => {
     const path = ctx.path.startsWith(prefix) ? ctx.path.slice(prefix.length) : ''
-    const allowed = routes.filter((row) => matchPath(row.path, path) !== undefined).map((row) => row.method)
+    const allowed = routes.filter((row) => row.pattern.test(path)).map((row) => row.method)
     if (allowed.includes('GET') && !allowed.includes('HEAD')) allowed.push('HEAD')
     if (allowed.length === 0) throw new Failure('route-unknown', { path: ctx.path.slice(0, 300) })
     throw new Failure('method-unsupported', { method: ctx.method, allowed: [...new Set(allowed)] })

@@ -114,11 +114,14 @@ function createParts({ validation }: Settings, driver: StorageDriver, facts: Fac
 
 function assemble(settings: Settings, parts: LocalParts, access: AccessController, lock: RootLock, log: Logger): Node {
   const { uploadPurging } = settings.storage.maintenance
-  const duties = createDuties(parts, uploadPurging.enabled ? uploadPurging : undefined)
+  const duties = createDuties(
+    { ...parts, tell: (figures, message) => log.info(figures, message) },
+    uploadPurging.enabled ? uploadPurging : undefined,
+  )
   const upkeep = startUpkeep(duties, (error, duty) => log.error({ err: error, duty }, 'a background duty failed'))
   // What a power cut or a failed write left owed. The registry serves from SQL meanwhile.
   const settling = parts.settler.settleAll().catch((error) => log.error({ err: error }, 'settling failed'))
-  const health = createHealth([parts.facts.probe, () => parts.driver.probe()])
+  const health = createHealth([parts.facts.probe, () => parts.driver.probe()], settings.health.storageDriver)
   const progress = createProgressWatch()
   const accessLog = settings.log.accessLog.disabled ? undefined : openAccessLog(settings.log)
   const app = createApp({
@@ -141,6 +144,7 @@ function assemble(settings: Settings, parts: LocalParts, access: AccessControlle
       await parts.settler.settleAll()
       await Promise.all([access.close(), parts.facts.close(), parts.driver.close(), accessLog?.close()])
       progress.close()
+      health.close()
       lock.release()
     },
   }

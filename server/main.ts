@@ -1,10 +1,9 @@
 /** The process: settings in, a listening registry out, an orderly end on SIGTERM. */
 
-import { SchemaTooNew } from '../metadata/migrations.ts'
-import { RootInUse } from '../storage/root-lock.ts'
-import { VolumeRefused } from '../upkeep/ownership.ts'
+import { StartRefused } from '../oci/failure.ts'
 import { compose, type Node } from './compose.ts'
 import type { Settings } from './config/settings.ts'
+import { createProbeAnswers } from './health.ts'
 import { type Listener, listen } from './listener.ts'
 import { type Logger, openLog } from './log.ts'
 
@@ -24,8 +23,8 @@ export async function serve({ settings, warnings }: Loaded): Promise<void> {
   }
   try {
     const node = await compose(settings, { log, onFatal })
-    const listener = await listenFor(node, settings, log)
-    stopOnSignals(node, listener, settings, log)
+    const [listener, ...others] = await listenFor(node, settings, log)
+    stopOnSignals(node, [listener, ...others], settings, log)
     log.info(welcome(listener.url, settings))
   } catch (error) {
     log.fatal(isOperators(error) ? reasonOf(error) : { err: error }, 'Berth cannot start')
@@ -34,28 +33,28 @@ export async function serve({ settings, warnings }: Loaded): Promise<void> {
   }
 }
 
-async function listenFor(node: Node, { http }: Settings, log: Logger): Promise<Listener> {
+/** The registry's address first, then the one for probes, where there is one. */
+async function listenFor(node: Node, { http }: Settings, log: Logger): Promise<[Listener, ...Listener[]]> {
   try {
-    return await listen({
-      address: http.listen,
-      ...(http.tls && { tls: http.tls }),
-      onRequest: node.app.callback(),
-      log,
-    })
+    const onRequest = node.app.callback()
+    const listener = await listen({ address: http.listen, ...(http.tls && { tls: http.tls }), onRequest, log })
+    if (!http.debug.listen) return [listener]
+    const probes = createProbeAnswers(node.health)
+    return [listener, await listen({ address: http.debug.listen, onRequest: probes, log })]
   } catch (error) {
     await node.close()
     throw error
   }
 }
 
-function stopOnSignals(node: Node, listener: Listener, { http }: Settings, log: Logger): void {
+function stopOnSignals(node: Node, listeners: readonly Listener[], { http }: Settings, log: Logger): void {
   let stopping = false
   const stop = async (signal: string): Promise<void> => {
     if (stopping) return
     stopping = true
     log.info({ signal }, 'stopping: what is under way is finished')
     node.health.drain()
-    await listener.close(http.drainTimeoutMs)
+    await Promise.all(listeners.map((listener) => listener.close(http.drainTimeoutMs)))
     await node.close()
     log.info('stopped')
     process.exit(0)
@@ -79,7 +78,7 @@ function welcome(url: string, { storage, http }: Settings): string {
 
 /** Failures of the surroundings, which their operator can mend: their message is enough. */
 function isOperators(error: unknown): error is Error {
-  if (error instanceof RootInUse || error instanceof VolumeRefused || error instanceof SchemaTooNew) return true
+  if (error instanceof StartRefused) return true
   const code = (error as NodeJS.ErrnoException | undefined)?.code
   return ['EADDRINUSE', 'EACCES', 'EADDRNOTAVAIL', 'EROFS', 'ENOENT', 'ENOSPC'].includes(code ?? '')
 }

@@ -42,6 +42,7 @@ export interface Route<P = never> {
   readonly id: string
   readonly method: Method
   readonly path: string
+  readonly pattern: RegExp
   readonly access: AccessRule<P>
   readonly handle: (exchange: Exchange, parameters: P, grant: Grant) => Promise<void> | void
 }
@@ -54,32 +55,24 @@ export function route<const Path extends string>(
   access: AccessRule<ParametersOf<Path>>,
   handle: Route<ParametersOf<Path>>['handle'],
 ): Route {
-  return { id, method, path, access, handle } as unknown as Route
+  return { id, method, path, pattern: pathPattern(path), access, handle } as unknown as Route
 }
 
-/** Takes a path apart; nothing where the address is of another shape. `*name` takes whatever lies between. */
-export function matchPath(template: string, path: string): Readonly<Record<string, string>> | undefined {
-  const wanted = template.split('/')
-  const given = path.split('/')
-  // A trailing slash is the same address, as clients send `blobs/uploads` and `blobs/uploads/`.
-  if (given.at(-1) === '' && given.length > 2) given.pop()
-  const star = wanted.findIndex((part) => part.startsWith('*'))
-  if (star < 0 ? given.length !== wanted.length : given.length < wanted.length) return undefined
-  const extra = given.length - wanted.length
-  const found: Record<string, string> = {}
-  for (const [index, part] of wanted.entries()) {
-    const text =
-      index === star
-        ? given.slice(star, star + extra + 1).join('/')
-        : given[index > star && star >= 0 ? index + extra : index]!
-    if (part.startsWith(':') || part.startsWith('*')) found[part.slice(1)] = text
-    else if (part !== text) return undefined
-  }
-  return found
+/**
+ * How a path is taken apart: `*name` takes whatever lies between, slashes included, and the rest is matched from the
+ * right, so that a repository may be called `a/manifests/b`. Clients send `blobs/uploads` and `blobs/uploads/`.
+ */
+export function pathPattern(path: string): RegExp {
+  const parts = path.split('/').map((part) => {
+    if (part.startsWith('*')) return `(?<${part.slice(1)}>.+)`
+    return part.startsWith(':') ? `(?<${part.slice(1)}>[^/]+)` : part
+  })
+  const mayEndInSlash = !/[:*][^/]*$/.test(path)
+  return new RegExp(`^${parts.join('/')}${mayEndInSlash && path !== '/' ? '/?' : ''}$`, 's')
 }
 
-/** Parses what `matchPath` found; fails with the failure that names what is malformed. */
-export function parseParameters(found: Readonly<Record<string, string>>): Partial<Parameters> {
+/** Parses what the pattern found; fails with the failure that names what is malformed. */
+export function parseParameters(found: Readonly<Record<string, string>> = {}): Partial<Parameters> {
   const { name, digest, reference, uploadId } = found
   return {
     ...(name !== undefined && { name: parsedName(name) }),

@@ -5,9 +5,10 @@
 import fs from 'node:fs'
 import { dirname, join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
+import { StartRefused } from '../oci/failure.ts'
 import { layout } from './layout.ts'
 
-export class RootInUse extends Error {
+export class RootInUse extends StartRefused {
   constructor(root: string) {
     super(`${root} is being served by another Berth: stop that one first, or choose another root directory`)
   }

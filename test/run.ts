@@ -69,11 +69,11 @@ async function runFiles(paths: string[], concurrency: number): Promise<void> {
 function observe(event: RunEvent): void {
   switch (event.type) {
     case 'test:start':
-      keepName(event.data.file, event.data.nesting, event.data.name)
+      keepName(fileOf(event.data), event.data.nesting, event.data.name)
       break
     case 'test:stdout':
     case 'test:stderr':
-      stateOf(event.data.file).output += event.data.message
+      stateOf(fileOf(event.data)).output += event.data.message
       break
     case 'test:pass':
       observeResult(event.data, undefined)
@@ -82,7 +82,7 @@ function observe(event: RunEvent): void {
       observeResult(event.data, event.data.details.error)
       break
     case 'test:summary':
-      finishFile(event.data.file, event.data.duration_ms)
+      finishFile(fileOf(event.data), event.data.duration_ms)
       break
     default:
   }
@@ -91,13 +91,14 @@ function observe(event: RunEvent): void {
 type Result = Extract<RunEvent, { type: 'test:pass' | 'test:fail' }>['data']
 
 function observeResult(result: Result, error: Error | undefined): void {
-  const state = stateOf(result.file)
+  const file = fileOf(result)
+  const state = stateOf(file)
   const children = state.children[result.nesting + 1] ?? 0
   state.children[result.nesting + 1] = 0
   state.children[result.nesting] = (state.children[result.nesting] ?? 0) + 1
   // The runner reports a file without results of its own as one test with the path as its name.
-  const standsForFile = result.name === result.file
-  const name = [shown(result.file), ...state.path.slice(0, standsForFile ? 0 : result.nesting + 1)].join(' > ')
+  const standsForFile = result.name === file
+  const name = [shown(file), ...state.path.slice(0, standsForFile ? 0 : result.nesting + 1)].join(' > ')
   if (error !== undefined) {
     if (!onlyRepeatsChildren(error)) keepFailure({ name, detail: `${describe(error)}${printed(state)}` })
   } else if (result.skip !== undefined && result.skip !== false) {
@@ -107,6 +108,11 @@ function observeResult(result: Result, error: Error | undefined): void {
   } else if (children === 0 && result.details.type !== 'suite') {
     passed.push({ name, detail: '' })
   }
+}
+
+/** The file that was run: a test can be written in another one that several files share. */
+function fileOf(data: { readonly file?: string | undefined; readonly entryFile?: string }): string | undefined {
+  return data.entryFile ?? data.file
 }
 
 function keepName(file: string | undefined, nesting: number, name: string): void {

@@ -1,6 +1,6 @@
 /** What keeps house while the registry serves, and how often. */
 import type { Settler } from '../registry/settle.ts'
-import { type ExpireParts, expireUploads } from './expire.ts'
+import { type ExpireParts, expirableUploads, expireUploads } from './expire.ts'
 import type { Duty } from './upkeep.ts'
 
 const clearOwedEveryMs = 5_000
@@ -8,10 +8,17 @@ const settleOwedEveryMs = 60_000
 
 export interface DutyParts extends Omit<ExpireParts, 'uploadAgeMs'> {
   readonly settler: Settler
+  /** Where it says what it did. */
+  readonly tell: (figures: object, message: string) => void
 }
 
 /** Nothing where uploads are never given up. */
-export type UploadPurging = { readonly ageMs: number; readonly intervalMs: number } | undefined
+export type UploadPurging =
+  | { readonly ageMs: number; readonly intervalMs: number; readonly dryRun: boolean }
+  | undefined
+
+/** As many are named in the log of a dry run. */
+const namedUploads = 100
 
 export function createDuties(parts: DutyParts, purging: UploadPurging): Duty[] {
   const duties: Duty[] = [
@@ -19,7 +26,12 @@ export function createDuties(parts: DutyParts, purging: UploadPurging): Duty[] {
     { name: 'settle what is owed', everyMs: settleOwedEveryMs, run: parts.settler.settleAll },
   ]
   if (purging) {
-    const run = () => expireUploads({ ...parts, uploadAgeMs: purging.ageMs })
+    const due = { ...parts, uploadAgeMs: purging.ageMs }
+    const run = async () => {
+      if (!purging.dryRun) return parts.tell({ uploads: await expireUploads(due) }, 'gave up abandoned uploads')
+      const ids = (await expirableUploads(due, namedUploads)).map((upload) => upload.id)
+      parts.tell({ uploads: ids.length, ids }, 'would give up abandoned uploads')
+    }
     duties.push({ name: 'expire uploads', everyMs: purging.intervalMs, run })
   }
   return duties

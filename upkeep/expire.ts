@@ -24,6 +24,11 @@ export async function expireUploads(parts: ExpireParts): Promise<number> {
   return expireState(parts, 'receiving', parts.uploadAgeMs)
 }
 
+/** The uploads that `expireUploads` would give up now, at most `limit`. */
+export function expirableUploads({ facts, clock, uploadAgeMs }: ExpireParts, limit: number): Promise<UploadRow[]> {
+  return facts.read.uploads.idle('receiving', clock() - uploadAgeMs, limit)
+}
+
 async function expireState(parts: ExpireParts, state: UploadState, ageMs: number): Promise<number> {
   const before = parts.clock() - ageMs
   for (let expired = 0; ; ) {

@@ -4,11 +4,12 @@
  */
 import { randomUUID } from 'node:crypto'
 import type { Facts } from '../metadata/facts.ts'
+import { StartRefused } from '../oci/failure.ts'
 import type { StorageDriver } from '../storage/driver.ts'
 import { layout } from '../storage/layout.ts'
 
 /** The volume cannot be served as it is; the message says why, and what to do. */
-export class VolumeRefused extends Error {}
+export class VolumeRefused extends StartRefused {}
 
 interface StoreDocument {
   readonly format: 1

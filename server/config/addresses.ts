@@ -24,7 +24,8 @@ export function parseListen(text: string, network: Network): ListenSettings | un
 export function parseExternalUrl(text: string): string | undefined {
   if (!/^https?:\/\//i.test(text)) return undefined
   const url = URL.parse(text)
-  if (url === null || url.username !== '' || url.password !== '' || url.search !== '' || url.hash !== '') return undefined
+  if (url === null || url.username !== '' || url.password !== '' || url.search !== '' || url.hash !== '')
+    return undefined
   return `${url.origin}${url.pathname}`.replace(/\/+$/, '')
 }
 

@@ -1,14 +1,14 @@
 /** Times and sizes as people write them. Times follow Go's notation, because distribution's files are written in it. */
 
-const nanosecondsPer: Readonly<Record<string, number>> = {
-  ns: 1,
-  us: 1e3,
-  µs: 1e3,
-  μs: 1e3,
-  ms: 1e6,
-  s: 1e9,
-  m: 60e9,
-  h: 3600e9,
+const msPer: Readonly<Record<string, number>> = {
+  ns: 1e-6,
+  us: 1e-3,
+  µs: 1e-3,
+  μs: 1e-3,
+  ms: 1,
+  s: 1e3,
+  m: 60e3,
+  h: 3600e3,
 }
 const part = /(\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h)/y
 const nanosecondsPerMs = 1e6
@@ -16,14 +16,15 @@ const nanosecondsPerMs = 1e6
 /** Milliseconds; nothing where the text is no duration. A bare whole number is nanoseconds, as in distribution. */
 export function parseDuration(text: string): number | undefined {
   if (isBareNumber(text)) return Number(text) / nanosecondsPerMs
-  let nanoseconds = 0
+  let ms = 0
   part.lastIndex = 0
   while (part.lastIndex < text.length) {
     const [, amount, unit = ''] = part.exec(text) ?? []
     if (amount === undefined) return undefined
-    nanoseconds += Number(amount) * (nanosecondsPer[unit] ?? Number.NaN)
+    ms += Number(amount) * (msPer[unit] ?? Number.NaN)
   }
-  return text === '' ? undefined : nanoseconds / nanosecondsPerMs
+  // 1.1 hours are 3,960,000 ms and not a trace more.
+  return text !== '' && Number.isFinite(ms) ? Number(ms.toFixed(6)) : undefined
 }
 
 /** Whoever writes `168` seldom means 168 nanoseconds. */
@@ -31,16 +32,18 @@ export function isBareNumber(text: string): boolean {
   return /^\d+$/.test(text)
 }
 
-/** The shortest way to write it down that `parseDuration` understands. */
+/** Written so that `parseDuration` understands it. */
 export function formatDuration(ms: number): string {
-  let rest = Math.round(ms * nanosecondsPerMs)
+  let whole = Math.floor(ms)
   let text = ''
-  for (const unit of ['h', 'm', 's', 'ms', 'us', 'ns']) {
-    const length = nanosecondsPer[unit] ?? 1
-    const amount = Math.floor(rest / length)
-    rest -= amount * length
+  for (const unit of ['h', 'm', 's', 'ms']) {
+    const length = msPer[unit] ?? 1
+    const amount = Math.floor(whole / length)
+    whole -= amount * length
     if (amount > 0) text += `${amount}${unit}`
   }
+  const nanoseconds = Math.round((ms % 1) * nanosecondsPerMs)
+  if (nanoseconds > 0) text += `${nanoseconds}ns`
   return text === '' ? '0s' : text
 }
 

@@ -15,6 +15,8 @@ export interface Kind<T> {
   readonly parse: (input: Tree) => T | undefined
   /** A single text: whatever a variable holds that is no YAML scalar is taken literally. */
   readonly literal?: boolean
+  /** A list or a map, whose entries have variables of their own. */
+  readonly holdsMore?: true
 }
 
 function fromText<T>(name: string, expected: string, parse: (text: string) => T | undefined): Kind<T> {
@@ -73,6 +75,7 @@ export function choice<const T extends string>(...words: readonly T[]): Kind<T> 
 
 export const trustedProxies: Kind<readonly string[]> = {
   name: 'list',
+  holdsMore: true,
   expected: 'a list of addresses and ranges such as 10.0.0.0/8, or unix',
   parse: (input) => {
     const entries = typeof input === 'string' ? input.split(',').map((entry) => entry.trim()) : input
@@ -83,6 +86,7 @@ export const trustedProxies: Kind<readonly string[]> = {
 
 export const fields: Kind<Readonly<Record<string, string>>> = {
   name: 'map',
+  holdsMore: true,
   expected: 'a map of names to texts',
   parse: (input) => {
     if (!isMap(input)) return undefined
@@ -95,6 +99,7 @@ export const fields: Kind<Readonly<Record<string, string>>> = {
 
 export const headers: Kind<Readonly<Record<string, readonly string[]>>> = {
   name: 'map of lists',
+  holdsMore: true,
   expected: 'a map of header names to lists of values',
   parse: (input) => {
     if (!isMap(input)) return undefined

@@ -34,8 +34,7 @@ export interface StorageSettings {
 
 export type StorageDriverSettings =
   /** `root` is absolute. */
-  | { readonly name: 'filesystem'; readonly root: string; readonly maxThreads: number }
-  | { readonly name: 'inmemory' }
+  { readonly name: 'filesystem'; readonly root: string } | { readonly name: 'inmemory' }
 
 export interface UploadPurgingSettings {
   readonly enabled: boolean

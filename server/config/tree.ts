@@ -1,5 +1,5 @@
 /** A configuration before anything is known of its meaning: texts, lists and maps, and where each of them stood. */
-import { type Document, isNode, LineCounter, parseDocument } from 'yaml'
+import { type Document, isNode, isMap as isYamlMap, LineCounter, parseDocument } from 'yaml'
 
 export type Tree = string | null | Tree[] | TreeMap
 export interface TreeMap {
@@ -46,9 +46,13 @@ function withoutSource(message: string): string {
   return message.split(/[:"]/, 1)[0]?.trim() ?? ''
 }
 
+/** The line of the key, or of the nearest one around it. */
 function lineIn(document: Document, lines: LineCounter, path: Path): number | undefined {
   for (let length = path.length; length > 0; length--) {
-    const node = document.getIn(path.slice(0, length), true)
+    const parent = length === 1 ? document.contents : document.getIn(path.slice(0, length - 1), true)
+    const key = path[length - 1]
+    const pair = isYamlMap(parent) ? parent.items.find((item) => String(item.key) === key) : undefined
+    const node = pair?.key ?? document.getIn(path.slice(0, length), true)
     if (isNode(node) && node.range) return lines.linePos(node.range[0]).line
   }
   return undefined

@@ -52,7 +52,7 @@ function bringsBlob({ ctx }: Exchange, digest: Digest): boolean {
 async function pushWhole(exchange: Exchange, uploads: Uploads, digest: Digest): Promise<BlobInfo> {
   const { id } = await uploads.start(algorithmOf(digest))
   try {
-    return await uploads.commit(id, digest, readChunk(exchange))
+    return await uploads.commit(id, digest, await readChunk(exchange, uploads, id))
   } catch (error) {
     // Nobody knows this upload's address: what is left of it would only wait for its expiry.
     if (!isFailure(error, 'digest-mismatch')) await uploads.cancel(id).catch(() => {})
@@ -68,7 +68,7 @@ export async function status(exchange: Exchange, { name, uploadId }: Addressed):
 export async function append(exchange: Exchange, { name, uploadId }: Addressed): Promise<void> {
   const { uploads } = exchange.registry.repository(name, exchange.caller)
   await tellingOffset(exchange, name, uploadId, uploads, async () => {
-    replyStatus(exchange, 202, name, await uploads.append(uploadId, readChunk(exchange)))
+    replyStatus(exchange, 202, name, await uploads.append(uploadId, await readChunk(exchange, uploads, uploadId)))
   })
 }
 
@@ -76,7 +76,8 @@ export async function commit(exchange: Exchange, { name, uploadId }: Addressed):
   const { uploads } = exchange.registry.repository(name, exchange.caller)
   const digest = readDigest(exchange.query)
   await tellingOffset(exchange, name, uploadId, uploads, async () => {
-    replyCreated(exchange, name, await uploads.commit(uploadId, digest, readChunk(exchange)))
+    const chunk = await readChunk(exchange, uploads, uploadId)
+    replyCreated(exchange, name, await uploads.commit(uploadId, digest, chunk))
   })
 }
 
@@ -106,12 +107,14 @@ async function tellingOffset(
   }
 }
 
-function readChunk({ ctx, body }: Exchange): Chunk {
+/** A range that cannot be read begins nowhere: the client is told where the upload stands, as for a wrong one. */
+async function readChunk({ ctx, body }: Exchange, uploads: Uploads, id: UploadId): Promise<Chunk> {
   const length = ctx.req.headers['content-length']
   const given = ctx.req.headers['content-range']
   const range = given === undefined ? undefined : parseChunkRange(given)
   if (given !== undefined && !range) {
-    throw new Failure('upload-offset-mismatch', { upload: '', expected: 0, received: given.slice(0, 100) })
+    const { offset } = await uploads.status(id)
+    throw new Failure('upload-offset-mismatch', { upload: id, expected: offset, received: given.slice(0, 100) })
   }
   const isEmpty = length === undefined && ctx.req.headers['transfer-encoding'] === undefined
   return {

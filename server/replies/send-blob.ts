@@ -7,6 +7,7 @@ import { mediaTypes } from '../../oci/media-types.ts'
 import { type ByteRange, lengthOf, parseRange, type RangeRequest } from '../../oci/range.ts'
 import type { BlobInfo, OpenBlob } from '../../registry/registry.ts'
 import { entityTag, isNotModified } from './conditions.ts'
+import { endWith } from './end-with.ts'
 
 type Headers = Record<string, string | number>
 
@@ -57,7 +58,7 @@ async function begin(ctx: Context, status: number, headers: Headers, send: () =>
 }
 
 async function sendWhole(res: ServerResponse, blob: OpenBlob): Promise<void> {
-  if (blob.bytes) return end(res, blob.bytes)
+  if (blob.bytes) return endWith(res, blob.bytes)
   if (blob.size > 0) await blob.send(res)
   return end(res)
 }

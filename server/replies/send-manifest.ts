@@ -1,6 +1,7 @@
 import type { Context } from 'koa'
 import type { StoredManifest } from '../../registry/registry.ts'
 import { entityTag, isNotModified } from './conditions.ts'
+import { endWith } from './end-with.ts'
 
 /** A manifest, byte for byte, under exactly its own media type (distribution-spec, "Pulling manifests"). */
 export function sendManifest(ctx: Context, manifest: StoredManifest, isImmutable: boolean): void {
@@ -18,5 +19,6 @@ export function sendManifest(ctx: Context, manifest: StoredManifest, isImmutable
     return
   }
   res.writeHead(200, { ...headers, 'Content-Type': manifest.mediaType, 'Content-Length': manifest.bytes.length })
-  res.end(req.method === 'HEAD' ? undefined : manifest.bytes)
+  if (req.method === 'HEAD') res.end()
+  else endWith(res, manifest.bytes)
 }

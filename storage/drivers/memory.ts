@@ -2,6 +2,7 @@
 import type { Readable, Writable } from 'node:stream'
 import { type ByteRange, lengthOf } from '../../oci/range.ts'
 import type { Appended, ObjectInfo, ObjectKey, OpenObject, Stage, StorageDriver, WriteOptions } from '../driver.ts'
+import { sendBytes } from '../sink.ts'
 
 export class MemoryDriver implements StorageDriver {
   readonly name = 'inmemory'
@@ -89,10 +90,8 @@ export class MemoryDriver implements StorageDriver {
 function openBytes(bytes: Uint8Array): OpenObject {
   return {
     size: bytes.length,
-    async send(sink: Writable, range: ByteRange = { start: 0, end: bytes.length - 1 }) {
-      const piece = bytes.subarray(range.start, range.start + lengthOf(range))
-      await new Promise<void>((resolve, reject) => sink.write(piece, (error) => (error ? reject(error) : resolve())))
-    },
+    send: (sink: Writable, range: ByteRange = { start: 0, end: bytes.length - 1 }) =>
+      sendBytes(sink, bytes.subarray(range.start, range.start + lengthOf(range))),
     read: async () => bytes,
     close: async () => {},
   }

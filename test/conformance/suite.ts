@@ -71,11 +71,10 @@ function checksLeftOut({ tests, failures, errors, skipped }: Checks): string[] {
 
 function countChecks(junit: string): Checks {
   const head = junit.match(/<testsuite [^>]*>/)?.[0] ?? ''
-  const attribute = (name: string): number => Number(head.match(new RegExp(` ${name}="(\\d+)"`))?.[1] ?? Number.NaN)
-  const [tests, failures, errors, skipped] = ['tests', 'failures', 'errors', 'skipped'].map(attribute)
-  return z
-    .object({ tests: z.int(), failures: z.int(), errors: z.int(), skipped: z.int() })
-    .parse({ tests, failures, errors, skipped })
+  // An attribute that would be 0 is left out.
+  const attribute = (name: string): number => Number(head.match(new RegExp(` ${name}="(\\d+)"`))?.[1] ?? 0)
+  const [tests = 0, failures = 0, errors = 0, skipped = 0] = ['tests', 'failures', 'errors', 'skipped'].map(attribute)
+  return { tests, failures, errors, skipped }
 }
 
 function listed(group: 'apis' | 'data', results: Record<string, string>): CaseResult[] {

@@ -41,8 +41,8 @@ const LEAVE_WITHIN_MS = 15_000
 export async function startBerth(options: BerthOptions = {}): Promise<BerthProcess> {
   const scratch = await mkdtemp(join(tmpdir(), 'berth-test-'))
   const root = options.root ?? join(scratch, 'root')
-  const env = { ...(await authentication(scratch, options.users)), ...options.env }
   try {
+    const env = { ...(await configuration(scratch)), ...(await authentication(scratch, options.users)), ...options.env }
     const started = await startOnFreePort(root, env, options.args ?? [])
     return describeProcess(started, root, scratch)
   } catch (error) {
@@ -66,6 +66,13 @@ function describeProcess({ child, port, output }: Started, root: string, scratch
       await rm(scratch, { recursive: true, force: true })
     },
   }
+}
+
+/** A file of our own, or the server would take that of a registry which happens to be installed on this machine. */
+async function configuration(folder: string): Promise<Record<string, string>> {
+  const path = join(folder, 'config.yml')
+  await writeFile(path, 'version: 0.1\nstorage:\n  delete:\n    enabled: true\n')
+  return { REGISTRY_CONFIGURATION_PATH: path }
 }
 
 async function authentication(

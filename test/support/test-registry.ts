@@ -57,7 +57,7 @@ export function testSettings(root: string, changes: Changes = {}): Settings {
   const settings: Settings = {
     log: { level: 'info', formatter: 'json', fields: {}, accessLog: { disabled: true } },
     storage: {
-      driver: { name: 'filesystem', root, maxThreads: 100 },
+      driver: { name: 'filesystem', root },
       delete: { enabled: true },
       maintenance: {
         uploadPurging: { enabled: true, ageMs: 604_800_000, intervalMs: 86_400_000, dryRun: false },

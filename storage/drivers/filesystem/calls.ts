@@ -50,13 +50,23 @@ export function syncVolume(path: string): Promise<boolean> {
   return new Promise((resolve) => execFile('sync', ['-f', path], (error) => resolve(error === null)))
 }
 
-/** Removes a file and says whether it was there. */
+/** What stands at `path`, a symbolic link itself and not what it leads to; nothing where there is nothing. */
+export function lookAt(path: string): fs.Stats | undefined {
+  try {
+    return fs.lstatSync(path, { throwIfNoEntry: false })
+  } catch (error) {
+    if (isErrno(error, 'ENOTDIR')) return undefined
+    throw error
+  }
+}
+
+/** Removes a file and says whether it was there: a folder in its place is no file. */
 export function removeFile(path: string): boolean {
   try {
     fs.unlinkSync(path)
     return true
   } catch (error) {
-    if (isErrno(error, 'ENOENT', 'ENOTDIR')) return false
+    if (isErrno(error, 'ENOENT', 'ENOTDIR', 'EISDIR')) return false
     throw error
   }
 }

@@ -30,7 +30,7 @@ export class FilesystemDriver implements StorageDriver {
   }
 
   async stat(key: ObjectKey): Promise<ObjectInfo | undefined> {
-    const found = fs.statSync(this.pathOf(key), { throwIfNoEntry: false })
+    const found = calls.lookAt(this.pathOf(key))
     return found?.isFile() ? { key, size: found.size } : undefined
   }
 
@@ -86,7 +86,9 @@ export class FilesystemDriver implements StorageDriver {
     for await (const entry of entries) {
       const key = `${prefix}/${entry.name}` as ObjectKey
       if (entry.isDirectory()) yield* this.list(key)
-      else if (entry.isFile()) yield { key, size: (await this.stat(key))?.size ?? 0 }
+      // What was deleted since the folder was read is not listed.
+      const found = entry.isFile() ? await this.stat(key) : undefined
+      if (found) yield found
     }
   }
 
@@ -105,7 +107,8 @@ export class FilesystemDriver implements StorageDriver {
 
   async append(stage: Stage, bytes: Readable, observe: (piece: Uint8Array) => void): Promise<Appended> {
     const path = this.pathOf(stage.key)
-    const fd = calls.inFolder(path, () => fs.openSync(path, fs.constants.O_CREAT | fs.constants.O_RDWR, 0o666))
+    const { O_CREAT, O_RDWR, O_NOFOLLOW } = fs.constants
+    const fd = calls.inFolder(path, () => fs.openSync(path, O_CREAT | O_RDWR | O_NOFOLLOW, 0o666))
     try {
       // What a dead writer left beyond the recorded size is not part of the upload.
       if (fs.fstatSync(fd).size > stage.size) fs.ftruncateSync(fd, stage.size)

@@ -4,6 +4,7 @@
  */
 import type { Writable } from 'node:stream'
 import { type ByteRange, lengthOf } from '../../../oci/range.ts'
+import { whenGone, writeTo } from '../../sink.ts'
 import { readAt } from './calls.ts'
 
 const largestBuffer = 512 * 1024
@@ -54,23 +55,4 @@ function bufferSize(): number {
   const share = budget / 2 / Math.max(1, sending)
   const pages = Math.floor(share / smallestBuffer)
   return Math.min(largestBuffer, Math.max(1, pages) * smallestBuffer)
-}
-
-function writeTo(sink: Writable, piece: Uint8Array): Promise<void> {
-  const written = new Promise<void>((resolve, reject) => {
-    sink.write(piece, (error) => (error ? reject(error) : resolve()))
-  })
-  // It is awaited only after the next read: until then a failure must not count as unhandled.
-  written.catch(() => {})
-  return written
-}
-
-/** Rejects when the client leaves, because a destroyed sink may never call back. */
-function whenGone(sink: Writable): { promise: Promise<never>; stop(): void } {
-  const { promise, reject } = Promise.withResolvers<never>()
-  promise.catch(() => {})
-  const onClose = () => reject(new Error('the client left before the end'))
-  if (sink.destroyed) onClose()
-  sink.once('close', onClose)
-  return { promise, stop: () => sink.off('close', onClose) }
 }

@@ -1,0 +1,102 @@
+/** From what the schema has checked to what the program works with. What can go wrong has gone wrong before. */
+import { join, resolve } from 'node:path'
+import { parseListen } from './addresses.ts'
+import type { Parsed } from './schema.ts'
+import type {
+  AuthSettings,
+  HttpSettings,
+  ListenSettings,
+  Settings,
+  StorageDriverSettings,
+  StorageSettings,
+  TlsSettings,
+} from './settings.ts'
+
+/** A longer timer would fire at once: `setTimeout` counts in 32 bits. */
+const longestTimerMs = 2 ** 31 - 1
+const defaultRoot = './data'
+
+const timer = (ms: number): number => Math.min(Math.ceil(ms), longestTimerMs)
+
+export function normalise(parsed: Parsed, hasFile: boolean): Settings {
+  const { catalog, tags, validation, health } = parsed
+  const driver = driverOf(parsed.storage)
+  const { interval, ...check } = health.storagedriver
+  return freeze({
+    log: {
+      level: parsed.loglevel ?? parsed.log.level,
+      formatter: parsed.log.formatter,
+      fields: parsed.log.fields ?? {},
+      accessLog: parsed.log.accesslog,
+    },
+    storage: storageOf(parsed.storage, driver, hasFile),
+    metadata: { sqlite: { path: databaseOf(parsed, driver) } },
+    auth: authOf(parsed.auth),
+    http: httpOf(parsed.http),
+    catalog: { maxEntries: catalog.maxentries },
+    tags: { maxTags: tags.maxtags },
+    validation: { manifests: { sparse: validation.manifests.sparse, maxBytes: validation.manifests.maxbytes } },
+    health: { storageDriver: { ...check, intervalMs: timer(interval) } },
+  })
+}
+
+function driverOf({ filesystem, inmemory }: Parsed['storage']): StorageDriverSettings {
+  if (inmemory) return { name: 'inmemory' }
+  return {
+    name: 'filesystem',
+    root: resolve(filesystem?.rootdirectory ?? defaultRoot),
+  }
+}
+
+function storageOf(parsed: Parsed['storage'], driver: StorageDriverSettings, hasFile: boolean): StorageSettings {
+  const { enabled, age, interval, dryrun } = parsed.maintenance.uploadpurging
+  return {
+    driver,
+    delete: { enabled: parsed.delete.enabled ?? !hasFile },
+    maintenance: {
+      uploadPurging: { enabled, ageMs: age, intervalMs: timer(interval), dryRun: dryrun },
+      readOnly: parsed.maintenance.readonly,
+    },
+  }
+}
+
+function databaseOf({ metadata }: Parsed, driver: StorageDriverSettings): string | undefined {
+  if (metadata.sqlite.path !== undefined) return resolve(metadata.sqlite.path)
+  return driver.name === 'filesystem' ? join(driver.root, 'berth', 'berth.db') : undefined
+}
+
+function authOf({ htpasswd }: Parsed['auth']): AuthSettings {
+  return htpasswd ? { type: 'htpasswd', ...htpasswd } : { type: 'none' }
+}
+
+function httpOf(parsed: Parsed['http']): HttpSettings {
+  return {
+    listen: listenAt(parsed),
+    host: parsed.host,
+    prefix: parsed.prefix ?? '',
+    secret: parsed.secret,
+    relativeUrls: parsed.relativeurls,
+    drainTimeoutMs: timer(parsed.draintimeout),
+    headers: parsed.headers ?? {},
+    trustedProxies: parsed.trustedproxies ?? [],
+    tls: tlsOf(parsed.tls),
+    debug: { listen: parsed.debug.addr },
+    workers: 1,
+  }
+}
+
+function listenAt({ addr, net }: Parsed['http']): ListenSettings {
+  const listen = parseListen(addr, net)
+  if (listen === undefined) throw new Error('the address has not been checked')
+  return listen
+}
+
+function tlsOf({ certificate, key, minimumtls }: Parsed['http']['tls']): TlsSettings | undefined {
+  return certificate && key ? { certificate, key, minimum: minimumtls } : undefined
+}
+
+function freeze<T>(value: T): T {
+  if (typeof value !== 'object' || value === null) return value
+  for (const child of Object.values(value)) freeze(child)
+  return Object.freeze(value)
+}
