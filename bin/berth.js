@@ -1,40 +1,22 @@
 #!/usr/bin/env node
-/*
- * Finds a Node.js that can run Berth, and runs it. This file is plain JavaScript that old versions understand, because it
- * is the one that has to tell them.
- */
 // Specifiers with `node:` are unknown to the oldest versions that get this far.
-// biome-ignore lint/style/useNodejsImportProtocol: see above
-import { spawn } from 'child_process'
 // biome-ignore lint/style/useNodejsImportProtocol: see above
 import { existsSync } from 'fs'
 // biome-ignore lint/style/useNodejsImportProtocol: see above
-import { createRequire } from 'module'
-// biome-ignore lint/style/useNodejsImportProtocol: see above
-import { constants } from 'os'
-// biome-ignore lint/style/useNodejsImportProtocol: see above
-import { dirname, join } from 'path'
-// biome-ignore lint/style/useNodejsImportProtocol: see above
 import { fileURLToPath } from 'url'
-
-const oldest = [24, 12]
-const forwarded = ['SIGTERM', 'SIGINT', 'SIGHUP']
+/* The program: runs here where this Node.js can, else in the one that came with the package. */
+import { findNode, isRecent, refuse, runWith } from './find-node.js'
 
 // Read when the pool is first used, which nothing has done so far. Four threads let reads keep fsync waiting.
 if (!process.env.UV_THREADPOOL_SIZE) process.env.UV_THREADPOOL_SIZE = '16'
 
-if (isRecent(process.versions.node)) {
+if (isRecent()) {
   quietSqlite()
   runHere()
 } else {
   const node = findNode()
-  if (node) runWith(node)
+  if (node) runWith(node, process.argv.slice(1))
   else refuse()
-}
-
-function isRecent(version) {
-  const parts = version.split('.').map(Number)
-  return parts[0] > oldest[0] || (parts[0] === oldest[0] && parts[1] >= oldest[1])
 }
 
 /** Some versions announce on every start that `node:sqlite` is experimental. Every other warning is told. */
@@ -58,43 +40,4 @@ function runHere() {
       console.error(error)
       process.exitCode = 1
     })
-}
-
-/** The Node.js that came as an optional dependency. */
-function findNode() {
-  try {
-    const name = `node-${process.platform}-${process.arch}/package.json`
-    const node = join(dirname(createRequire(import.meta.url).resolve(name)), 'bin', 'node')
-    return existsSync(node) ? node : undefined
-  } catch (_) {
-    return undefined
-  }
-}
-
-function runWith(node) {
-  const child = spawn(node, [...process.execArgv, ...process.argv.slice(1)], { stdio: 'inherit' })
-  for (const signal of forwarded) {
-    process.on(signal, () => {
-      // A terminal has sent these to both of us.
-      if (signal === 'SIGTERM' || !process.stdin.isTTY) child.kill(signal)
-    })
-  }
-  child.on('error', (error) => {
-    console.error(`berth: cannot start ${node}: ${error.message}`)
-    process.exit(1)
-  })
-  child.on('exit', (code, signal) => leaveAs(code, signal))
-}
-
-function leaveAs(code, signal) {
-  if (!signal) process.exit(code)
-  for (const name of forwarded) process.removeAllListeners(name)
-  process.kill(process.pid, signal)
-  // Only where the signal has not ended this process.
-  setTimeout(() => process.exit(128 + (constants.signals[signal] || 0)), 1000)
-}
-
-function refuse() {
-  console.error(`berth: needs Node.js ${oldest.join('.')} or newer, and this is ${process.versions.node}.`)
-  process.exit(1)
 }

@@ -231,6 +231,8 @@ async function removeStaleSocket(path: string): Promise<void> {
 function describe(server: Server, address: ListenAddress, scheme: string): string {
   if ('path' in address) return `${scheme}+unix:${address.path}`
   const bound = server.address() as AddressInfo
+  // On all addresses: the one that always leads here, and that docker takes without TLS.
+  if (bound.address === '::' || bound.address === '0.0.0.0') return `${scheme}://127.0.0.1:${bound.port}`
   return `${scheme}://${bound.family === 'IPv6' ? `[${bound.address}]` : bound.address}:${bound.port}`
 }
 

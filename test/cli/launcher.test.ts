@@ -2,13 +2,13 @@
 import assert from 'node:assert/strict'
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { copyFileSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 
-const launcher = fileURLToPath(new URL('../../bin/berth.js', import.meta.url))
+const launchers = fileURLToPath(new URL('../../bin', import.meta.url))
 const folder = mkdtempSync(join(tmpdir(), 'berth-launcher-'))
 const pretend = `data:text/javascript,${encodeURIComponent(`
   if (process.env.PRETEND) {
@@ -49,7 +49,7 @@ function leave(signal: string): void {
 function makePackage(name: string, withNode: boolean): string {
   const root = join(folder, name)
   for (const part of ['bin', 'cli', 'node_modules']) mkdirSync(join(root, part), { recursive: true })
-  copyFileSync(launcher, join(root, 'bin/berth.js'))
+  for (const name of readdirSync(launchers)) copyFileSync(join(launchers, name), join(root, 'bin', name))
   writeFileSync(join(root, 'package.json'), '{"type":"module"}')
   writeFileSync(join(root, 'cli/main.ts'), main)
   if (withNode) {
