@@ -1,7 +1,8 @@
-// What the machine itself can do with as many bytes, by programs that everybody knows: no registry that hashes what it
-// receives and makes it durable can be faster on one core and one disk.
+// What the machine itself does with as many bytes: how fast one core hashes, with the system's program and with the
+// library that Berth hashes with (which may use instructions that the program does not), and how fast the disk is.
 
 import { spawnSync } from 'node:child_process'
+import { createHash } from 'node:crypto'
 import { mkdir, open, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { freshContent, MIB } from './content.ts'
@@ -21,22 +22,34 @@ export async function measureLimits(folder: string, quick: boolean, rounds: numb
     for (const part of freshContent(size).plain()) await file.write(part)
     await file.sync()
     await file.close()
-    const measure = (name: string, command: string): Limit => ({
+    const measure = (name: string, once: () => void): Limit => ({
       name: `${name}, ${sizeText(size)}`,
-      bytesPerSecond: median(Array.from({ length: rounds }, () => size / secondsOf(command, [from, to]))),
+      bytesPerSecond: median(Array.from({ length: rounds }, () => size / secondsOf(once))),
     })
     return [
-      measure('sha256sum of a file in the page cache', 'sha256sum "$1"'),
-      measure('cp and fsync', 'cp "$1" "$2" && sync "$2"'),
+      measure('sha256sum of a file in the page cache', () => shell('sha256sum "$1"', [from])),
+      measure('SHA-256 in Node, one core, from memory', () => hashBytes(size)),
+      measure('cp and fsync', () => shell('cp "$1" "$2" && sync "$2"', [from, to])),
     ]
   } finally {
     await rm(place, { recursive: true, force: true })
   }
 }
 
-function secondsOf(command: string, files: readonly string[]): number {
+function secondsOf(work: () => void): number {
   const start = performance.now()
+  work()
+  return (performance.now() - start) / 1000
+}
+
+function shell(command: string, files: readonly string[]): void {
   const { status, stderr } = spawnSync('/bin/sh', ['-c', command, 'sh', ...files], { encoding: 'utf8' })
   if (status !== 0) throw new Error(`${command}: ${stderr}`)
-  return (performance.now() - start) / 1000
+}
+
+function hashBytes(size: number): void {
+  const bytes = Buffer.alloc(MIB, 1)
+  const hash = createHash('sha256')
+  for (let done = 0; done < size; done += bytes.length) hash.update(bytes)
+  hash.digest()
 }

@@ -8,6 +8,8 @@ export type LoadGenerator = {
   readonly stop: () => void
 }
 
+/** Long enough to fill 100,000 repositories one by one. */
+const PREPARED_WITHIN_MS = 60 * 60_000
 const JOB_WITHIN_MS = 10 * 60_000
 
 export function startLoadGenerator(plan: Plan): LoadGenerator {
@@ -28,7 +30,7 @@ async function askChild(child: ChildProcess, job: Job): Promise<Done> {
   const { promise, resolve, reject } = Promise.withResolvers<Answer>()
   const ended = (): void => reject(new Error('the load generator has ended'))
   // A job that does not end takes the process with it: the next one must not run beside its rest.
-  const timer = setTimeout(() => child.kill('SIGKILL'), JOB_WITHIN_MS)
+  const timer = setTimeout(() => child.kill('SIGKILL'), job.kind === 'prepare' ? PREPARED_WITHIN_MS : JOB_WITHIN_MS)
   child.once('message', resolve)
   child.once('exit', ended)
   child.send(job)

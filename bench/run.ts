@@ -14,10 +14,14 @@ import { allGroups } from './scenarios/all.ts'
 import type { Group } from './scenarios/scenario.ts'
 import { stopServers } from './servers.ts'
 
-const options = readOptions(process.argv.slice(2))
-if (options.help) console.log(USAGE)
-else if (!existsSync('/proc/self/stat')) fail('the bench reads processor time and memory from /proc: it needs Linux')
-else await bench(options)
+try {
+  const options = readOptions(process.argv.slice(2))
+  if (options.help) console.log(USAGE)
+  else if (!existsSync('/proc/self/stat')) fail('the bench reads processor time and memory from /proc: it needs Linux')
+  else await bench(options)
+} catch (error) {
+  fail(error instanceof Error ? error.message : String(error))
+}
 
 async function bench(chosen: Options): Promise<void> {
   const { contenders, missing } = findContenders(chosen.custom)

@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { closeSync, openSync, readFileSync } from 'node:fs'
-import { mkdir, rm } from 'node:fs/promises'
+import { mkdir } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -37,7 +37,8 @@ export async function startServer(contender: Contender, folder: string): Promise
   if (child.pid !== undefined) running.set(child.pid, child)
   const stop = async (): Promise<void> => {
     await leave(child)
-    await rm(folder, { recursive: true, force: true, maxRetries: 3 })
+    // A million link files: the program is several times quicker than Node's own.
+    await once(spawn('rm', ['-rf', folder], { stdio: 'inherit' }), 'exit')
   }
   try {
     await untilReady(child, port)

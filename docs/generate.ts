@@ -1,6 +1,7 @@
 /** Writes the pages that are made from the program's own tables. A test compares them with what is there. */
 import { writeFileSync } from 'node:fs'
 import { renderConfiguration } from '../server/config/reference.ts'
+import { renderApi } from './render-api.ts'
 
 export interface Page {
   /** In this folder. */
@@ -9,7 +10,10 @@ export interface Page {
 }
 
 export function pages(): readonly Page[] {
-  return [{ file: 'configuration.md', render: renderConfiguration }]
+  return [
+    { file: 'configuration.md', render: renderConfiguration },
+    { file: 'api.md', render: renderApi },
+  ]
 }
 
 if (import.meta.main) {

@@ -8,6 +8,7 @@ import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlit
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Worker } from 'node:worker_threads'
 import { DummyDriver, Kysely, SqliteAdapter, SqliteIntrospector, SqliteQueryCompiler } from 'kysely'
+import { Failure } from '../oci/failure.ts'
 import type { FactQueries, Facts } from './facts.ts'
 import { migrate } from './migrations.ts'
 import { factQueries } from './queries.ts'
@@ -101,7 +102,7 @@ function createFacts(writer: DatabaseSync, reader: DatabaseSync, wal: WalSync, c
         checkpointer.postMessage('close')
         await ended
       }
-      wal.close()
+      await wal.close()
       if (reader !== writer) reader.close()
       writer.close()
     },
@@ -112,7 +113,8 @@ function createFacts(writer: DatabaseSync, reader: DatabaseSync, wal: WalSync, c
 async function transaction<T>(database: DatabaseSync, work: () => Promise<T>): Promise<T> {
   await begin(database)
   let turned = false
-  const turn = setImmediate(() => {
+  // Runs as soon as nothing is left to do in this turn: before any timer, socket or file can answer.
+  process.nextTick(() => {
     turned = true
   })
   try {
@@ -122,9 +124,7 @@ async function transaction<T>(database: DatabaseSync, work: () => Promise<T>): P
     return result
   } catch (error) {
     if (database.isTransaction) database.exec('rollback')
-    throw error
-  } finally {
-    clearImmediate(turn)
+    throw isCode(error, sqliteFull) ? new Failure('storage-full', {}, { cause: error }) : error
   }
 }
 
@@ -136,15 +136,18 @@ async function begin(database: DatabaseSync): Promise<void> {
       database.exec('begin immediate')
       return
     } catch (error) {
-      if (!isBusy(error) || Date.now() > deadline) throw error
+      if (!isCode(error, sqliteBusy) || Date.now() > deadline) throw error
       await sleep(pause)
     }
   }
 }
 
-function isBusy(error: unknown): boolean {
-  const sqliteBusy = 5
-  return error instanceof Error && ((error as { errcode?: number }).errcode ?? 0) % 256 === sqliteBusy
+/** Primary result codes; extended ones have more above the first eight bits. */
+const sqliteBusy = 5
+const sqliteFull = 13
+
+function isCode(error: unknown, code: number): boolean {
+  return error instanceof Error && ((error as { errcode?: number }).errcode ?? 0) % 256 === code
 }
 
 function connectionSql(database: DatabaseSync): Sql {

@@ -14,22 +14,26 @@ import fs from 'node:fs'
 export interface WalSync {
   /** Resolves when everything committed before the call is durable. */
   wait(): Promise<void>
-  close(): void
+  /** Ends what is under way first: a descriptor must not be closed below a sync. */
+  close(): Promise<void>
 }
 
 export function openWalSync(path: string, onError: (error: Error) => void): WalSync {
   // Only the log: closing any descriptor of the database file itself would drop SQLite's locks.
   const fd = fs.openSync(path, 'r')
   let waiting: PromiseWithResolvers<void> | undefined
-  let running = false
+  /** Set while syncs are under way. */
+  let busy: PromiseWithResolvers<void> | undefined
 
   function run(): void {
     const turn = waiting
-    if (!turn) return
     waiting = undefined
-    running = true
+    if (!turn) {
+      busy?.resolve()
+      busy = undefined
+      return
+    }
     fs.fdatasync(fd, (error) => {
-      running = false
       // After a failed sync the kernel may have dropped the pages: nothing can be promised any more.
       if (error) onError(error)
       else turn.resolve()
@@ -41,9 +45,15 @@ export function openWalSync(path: string, onError: (error: Error) => void): WalS
     wait() {
       waiting ??= Promise.withResolvers<void>()
       const { promise } = waiting
-      if (!running) run()
+      if (!busy) {
+        busy = Promise.withResolvers<void>()
+        run()
+      }
       return promise
     },
-    close: () => fs.closeSync(fd),
+    async close() {
+      await busy?.promise
+      fs.closeSync(fd)
+    },
   }
 }

@@ -83,21 +83,47 @@ function mediaTypeOf(json: Json, declared: string): string {
 }
 
 const imageOnly = ['config', 'layers', 'fsLayers']
-const known = new Map(
-  ['schemaVersion', 'mediaType', 'artifactType', 'manifests', 'subject', 'annotations', ...imageOnly].map((name) => [
-    name.toLowerCase(),
-    name,
-  ]),
+const manifestNames = spellings(
+  'schemaVersion',
+  'mediaType',
+  'artifactType',
+  'manifests',
+  'subject',
+  'annotations',
+  ...imageOnly,
+)
+const descriptorNames = spellings(
+  'mediaType',
+  'digest',
+  'size',
+  'urls',
+  'annotations',
+  'data',
+  'platform',
+  'artifactType',
 )
 
-/** Readers in Go take names in any case: `Layers` would be layers to them and an unknown field to others. */
 function refuseAmbiguity(json: Json): void {
-  for (const name of Object.keys(json)) {
-    const meant = known.get(name.toLowerCase())
-    if (meant !== undefined && meant !== name) throw invalid(`the name ${JSON.stringify(name)} must be "${meant}"`)
-  }
+  refuseOtherSpellings(json, manifestNames)
   const both = imageOnly.filter((name) => name in json)
   if ('manifests' in json && both.length > 0) throw invalid(`it has both "manifests" and "${both[0]}"`)
+}
+
+/** Readers in Go take names in any case: `Layers` would be layers to them and an unknown field to others. */
+function refuseOtherSpellings(json: Json, known: ReadonlyMap<string, string>): void {
+  for (const name of Object.keys(json)) {
+    const meant = known.get(folded(name))
+    if (meant !== undefined && meant !== name) throw invalid(`the name ${JSON.stringify(name)} must be "${meant}"`)
+  }
+}
+
+function spellings(...names: readonly string[]): ReadonlyMap<string, string> {
+  return new Map(names.map((name) => [folded(name), name]))
+}
+
+/** Go folds as Unicode does: the long s and the Kelvin sign are letters of names, too. */
+function folded(name: string): string {
+  return name.toUpperCase().toLowerCase()
 }
 
 function readImage(json: Json, mediaType: string): Manifest {
@@ -144,6 +170,7 @@ function readDescriptors(value: unknown, where: string): Descriptor[] {
 
 function readDescriptor(value: unknown, where: string): Descriptor {
   if (!isObject(value)) throw invalid(`${where} must be a descriptor`)
+  refuseOtherSpellings(value, descriptorNames)
   const { digest, size, mediaType } = value
   if (typeof digest !== 'string' || !isWellFormedDigest(digest)) throw invalid(`${where}.digest is not a digest`)
   if (typeof size !== 'number' || !Number.isSafeInteger(size) || size < 0) {

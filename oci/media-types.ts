@@ -31,21 +31,17 @@ export function bareMediaType(header: string): string {
 
 /**
  * Whether an Accept header takes this media type (RFC 9110 section 12.5.1). No header, or an empty one, takes
- * everything; `q=0` excludes; other parameters and case do not matter.
+ * everything; of the ranges that name the type the most specific decides; `q=0` excludes; other parameters and case do
+ * not matter.
  */
 export function accepts(header: string | undefined, mediaType: string): boolean {
   if (header === undefined || header.trim() === '') return true
-  let accepted = false
-  for (const item of header.split(',')) {
-    const range = bareMediaType(item)
-    const names =
-      range === '*/*' || range === mediaType || (range.endsWith('/*') && mediaType.startsWith(range.slice(0, -1)))
-    if (!names) continue
-    if (/;\s*q=0(?:\.0*)?\s*(?:;|$)/i.test(item)) {
-      if (range === mediaType) return false
-      continue
-    }
-    accepted = true
+  const items = header.split(',').map((item) => ({ range: bareMediaType(item), excluded: zeroQuality.test(item) }))
+  for (const range of [mediaType, `${mediaType.slice(0, mediaType.indexOf('/'))}/*`, '*/*']) {
+    const naming = items.filter((item) => item.range === range)
+    if (naming.length > 0) return naming.some((item) => !item.excluded)
   }
-  return accepted
+  return false
 }
+
+const zeroQuality = /;\s*q=0(?:\.0*)?\s*(?:;|$)/i

@@ -183,15 +183,18 @@ export function createUploads(parts: LocalParts, name: RepositoryName, caller: C
       await owe(changed, owed, now)
     })
     hashes.forget(row.id)
-    await Promise.all([settler.settle(owed), driver.delete(layout.uploadStartedAt(name, row.id), { durable: false })])
+    // The blob is there: a file that could not be removed is no reason to fail, and goes when this row expires.
+    const tidied = driver.delete(layout.uploadStartedAt(name, row.id), { durable: false }).catch(() => {})
+    await Promise.all([settler.settle(owed), tidied])
     return { digest, size: stage.size }
   }
 
   async function discard({ row, stage }: Upload): Promise<void> {
     hashes.forget(row.id)
-    await facts.write((changed) => changed.uploads.remove(row.id), { durable: false })
+    // The row goes last: where storage fails, or the process ends, it still says what there is to remove.
     await driver.discard(stage)
     await driver.delete(layout.uploadStartedAt(name, row.id), { durable: false })
+    await facts.write((changed) => changed.uploads.remove(row.id), { durable: false })
   }
 
   async function cancel(id: UploadId): Promise<void> {

@@ -41,6 +41,7 @@ export function createApp(parts: AppParts): Koa {
   app.use(identify(parts.headers))
   app.use(logAccess(parts.accessLog, parts.clientAddress))
   app.use(replyFailures(parts.log))
+  app.use(takePath)
   app.use(createRouter(parts).routes())
   app.use(refuseUnmatched(parts.behaviour.prefix))
   return app
@@ -59,6 +60,18 @@ function identify(headers: AppParts['headers']) {
     ctx.res.setHeader('X-Request-Id', state.id)
     return next()
   }
+}
+
+const origin = /^https?:\/\/[^/?#]+(?=[/?#]|$)/i
+
+/** Of a target that is a whole URL the path counts (RFC 9112, 3.2.2); any other that is no path leads nowhere. */
+function takePath(ctx: Context, next: Next): Promise<void> {
+  const target = ctx.req.url ?? ''
+  if (target.startsWith('/')) return next()
+  const path = target.replace(origin, '')
+  if (path === target) throw new Failure('route-unknown', { path: target.slice(0, 300) })
+  ctx.req.url = path.startsWith('/') ? path : `/${path}`
+  return next()
 }
 
 function createRouter(parts: AppParts): Router {

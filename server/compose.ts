@@ -17,7 +17,7 @@ import type { StorageDriver } from '../storage/driver.ts'
 import { layout } from '../storage/layout.ts'
 import { lockRoot, type RootLock } from '../storage/root-lock.ts'
 import { createDuties } from '../upkeep/duties.ts'
-import { takeOwnership } from '../upkeep/ownership.ts'
+import { refuseForeign, takeOwnership } from '../upkeep/ownership.ts'
 import { recover } from '../upkeep/recover.ts'
 import { startUpkeep } from '../upkeep/upkeep.ts'
 import { createApp } from './app.ts'
@@ -47,17 +47,21 @@ export interface Surroundings {
 export async function compose(settings: Settings, { log, onFatal }: Surroundings): Promise<Node> {
   const root = rootOf(settings)
   const access = await openAccessController(settings, log)
+  const driver = await openDriver(settings, root)
+  // Before anything is written: what belongs to another registry stays as it is.
+  await refuseForeign(driver)
   const lock = lockRoot(root)
+  let facts: Facts | undefined
   try {
-    const driver = await openDriver(settings, root)
-    const facts = await openFacts(settings, root, { log, onFatal })
+    await driver.sweep()
+    facts = await openFacts(settings, root, { log, onFatal })
     await takeOwnership(driver, facts)
     const parts = createParts(settings, driver, facts, log)
     const recovered = await recover(parts)
     if (Object.values(recovered).some((count) => count > 0)) log.info(recovered, 'recovered unfinished pushes')
     return assemble(settings, parts, access, lock, log)
   } catch (error) {
-    await access.close()
+    await Promise.all([access.close(), facts?.close()])
     lock.release()
     throw error
   }

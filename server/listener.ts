@@ -181,13 +181,22 @@ function answerClientError(error: NodeJS.ErrnoException, socket: Socket, answers
   const code = error.code ?? ''
   // Anything else is a broken connection or a failed handshake; nobody there understands an answer.
   const tellable = (code.startsWith('HPE_') && code !== 'HPE_INVALID_EOF_STATE') || code in clientErrors
-  const begun = answers.values().some((answer) => answer.socket === socket && answer.headersSent)
+  const underWay = [...answers].filter((answer) => answer.req.socket === socket)
+  const begun = underWay.some((answer) => answer.headersSent && !answer.req.complete)
   if (!tellable || begun || !socket.writable) {
     socket.destroy()
     return
   }
   told.add(socket)
-  socket.end(rawAnswer(clientErrors[code] ?? '400 Bad Request'))
+  const tell = () => tellLast(socket, clientErrors[code] ?? '400 Bad Request')
+  // What came whole before it is answered first, or its client would take this for the answer.
+  const before = underWay.findLast((answer) => answer.req.complete)
+  if (before) before.once('close', tell)
+  else tell()
+}
+
+function tellLast(socket: Socket, status: string): void {
+  if (socket.writable) socket.end(rawAnswer(status))
   // Destroyed at once, bytes the client is still sending would reset the connection before it has read the answer.
   setTimeout(() => socket.destroy(), lingerMs).unref()
 }

@@ -62,7 +62,10 @@ export interface Appended {
 
 export interface Staging {
   begin(key: ObjectKey): Promise<Stage>
-  /** Writes at `stage.size`, whatever lies beyond it; `observe` sees every piece once, in order, as it arrives. */
+  /**
+   * Writes at `stage.size`, whatever lies beyond it; `observe` sees every piece once, in order, as it arrives. The pieces
+   * of a byte stream become the driver's: it may free their memory once they are written.
+   */
   append(stage: Stage, bytes: Readable, observe: (piece: Uint8Array) => void): Promise<Appended>
   /** The stage as storage really holds it: never more than `stage.size`, less after a power cut. */
   inspect(stage: Stage): Promise<Stage>
@@ -77,6 +80,8 @@ export interface Staging {
 
 export interface StorageDriver extends Objects, Staging {
   readonly name: string
+  /** Removes what a dead process left without a name. Only for the process that owns the store. */
+  sweep(): Promise<void>
   /** Proves that the store can be written now. */
   probe(): Promise<void>
   close(): Promise<void>

@@ -46,10 +46,10 @@ async function expire({ facts, driver, locks }: ExpireParts, row: UploadRow): Pr
   return locks.hold(`upload/${row.id}`, { when: 'wait' }, async () => {
     const current = await facts.read.uploads.find(row.id)
     if (!current || current.updatedAt !== row.updatedAt) return false
-    await facts.write((changed) => changed.uploads.remove(row.id), { durable: false })
-    if (row.state === 'finished') return true
-    await driver.discard(JSON.parse(row.stage) as Stage)
+    // The row goes last: where storage fails, or the process ends, it still says what there is to remove.
+    if (row.state !== 'finished') await driver.discard(JSON.parse(row.stage) as Stage)
     await driver.delete(layout.uploadStartedAt(row.repository, row.id), { durable: false })
+    await facts.write((changed) => changed.uploads.remove(row.id), { durable: false })
     return true
   })
 }

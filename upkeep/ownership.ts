@@ -26,7 +26,6 @@ export async function takeOwnership(driver: StorageDriver, facts: Facts): Promis
   const document = await readDocument(driver)
   const database = (await facts.read.store.get('database')) ?? (await finishClaim(facts, document))
   if (!document) {
-    await refuseForeign(driver)
     if (database) throw new VolumeRefused(lostDocument)
     await claim(driver, facts)
   } else if (document.state === 'released') {
@@ -64,8 +63,9 @@ async function readDocument(driver: StorageDriver): Promise<StoreDocument | unde
   }
 }
 
-/** A tree that another registry wrote holds facts which Berth does not know yet. */
-async function refuseForeign(driver: StorageDriver): Promise<void> {
+/** A tree that another registry wrote holds facts which Berth does not know. Writes nothing. */
+export async function refuseForeign(driver: StorageDriver): Promise<void> {
+  if (await driver.stat(layout.store)) return
   for (const prefix of [layout.repositories, layout.blobs]) {
     if (await hasAny(driver, prefix)) {
       throw new VolumeRefused(

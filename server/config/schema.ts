@@ -44,7 +44,8 @@ const storage = section('Where the bytes are. One driver, and what goes for ever
   filesystem: choiceSection('Files below one folder; the driver where none is named.', {
     rootdirectory: optional(text('the path of a folder'), {
       description:
-        'The folder that holds everything. An existing volume of `registry:2` or `registry:3` is served in place. ' +
+        'The folder that holds everything, in the layout of distribution. An existing volume of `registry:2` or ' +
+        '`registry:3` is refused until it can be taken over. ' +
         'Not set, it is `./data`; in a file that names `storage.filesystem`, `/var/lib/registry`, as with distribution.',
       defaultNote: '`./data`',
     }),

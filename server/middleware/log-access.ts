@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http'
 import type { Context, Next } from 'koa'
 import type { RequestState } from '../app.ts'
 import type { ClientAddress } from '../client-address.ts'
@@ -21,7 +22,7 @@ export function logAccess(accessLog: AccessLog | undefined, clientAddress: Clien
         method: req.method ?? '',
         path: req.url ?? '',
         status: res.statusCode,
-        received: socket.bytesRead - receivedBefore,
+        received: receivedBody(req, socket.bytesRead - receivedBefore),
         sent: socket.bytesWritten - sentBefore,
         ms: performance.now() - started,
         agent: req.headers['user-agent'],
@@ -29,4 +30,9 @@ export function logAccess(accessLog: AccessLog | undefined, clientAddress: Clien
     })
     return next()
   }
+}
+
+/** A small body comes in one piece with the head, before anything could be counted: then its announced length is right. */
+function receivedBody(req: IncomingMessage, counted: number): number {
+  return req.complete ? Math.max(counted, Number(req.headers['content-length'] ?? 0)) : counted
 }

@@ -10,7 +10,7 @@ import type { RequestState } from '../app.ts'
 import { answerTo, answerToUnknown, type FailureAnswer } from '../failures.ts'
 import type { Logger } from '../log.ts'
 
-/** How much of a refused body is still read, so that the client sees the answer and not a reset connection. */
+/** How much of a body that nobody wanted is still read, so that the client sees the answer and not a reset connection. */
 const lingerMs = 10_000
 const lingerBytes = 16 * 1024 * 1024
 
@@ -29,8 +29,8 @@ export function replyFailures(log: Logger) {
         return
       }
       reply(ctx, failure ? answerTo(failure) : answerToUnknown(id))
-      linger(ctx.req)
     }
+    dropRest(ctx.req)
   }
 }
 
@@ -53,9 +53,11 @@ function reply(ctx: Context, { status, headers, body }: FailureAnswer): void {
   ctx.res.end(ctx.method === 'HEAD' ? undefined : bytes)
 }
 
-/** Node reads and drops the rest of a refused body; a client that goes on sending for long is cut off. */
-function linger(req: IncomingMessage): void {
+/** Reads and drops what is left of the body; a client that goes on sending for long is cut off. */
+function dropRest(req: IncomingMessage): void {
   if (req.complete || req.destroyed) return
+  // Node does this by itself only where nobody has touched the body yet: one that was paused would stop the connection.
+  req.resume()
   const { socket } = req
   const until = socket.bytesRead + lingerBytes
   const started = Date.now()

@@ -83,6 +83,7 @@ export class MemoryDriver implements StorageDriver {
     this.objects.delete(stage.key)
   }
 
+  async sweep(): Promise<void> {}
   async probe(): Promise<void> {}
   async close(): Promise<void> {}
 }

@@ -43,7 +43,13 @@ export function stuckSink(): Writable {
   return new Writable({ highWaterMark: 1, write: () => {} })
 }
 
-export const bodyOf = (...pieces: readonly Uint8Array[]): Readable => Readable.from(pieces, { objectMode: false })
+/** A body of copies: what is given to a driver becomes the driver's. */
+export function bodyOf(...pieces: readonly Uint8Array[]): Readable {
+  return Readable.from(
+    pieces.map((piece) => Buffer.from(piece)),
+    { objectMode: false },
+  )
+}
 
 /** Delivers the pieces and then breaks. */
 export function brokenBody(reason: Error, ...pieces: readonly Uint8Array[]): Readable {
@@ -51,7 +57,7 @@ export function brokenBody(reason: Error, ...pieces: readonly Uint8Array[]): Rea
   return new Readable({
     read() {
       const piece = rest.shift()
-      if (piece) this.push(piece)
+      if (piece) this.push(Buffer.from(piece))
       else this.destroy(reason)
     },
   })

@@ -21,7 +21,7 @@ function eager(piece: Buffer, pieces: number): { readonly body: Readable; sent()
       if (left === 0) this.push(null)
       else {
         left--
-        this.push(piece)
+        this.push(Buffer.from(piece))
       }
     },
   })

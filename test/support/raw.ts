@@ -107,6 +107,17 @@ export async function exchange(port: number, bytes: string | Uint8Array, count =
   return replies
 }
 
+/** Sends bytes and gives every reply until the server ends the connection, and nothing may come after them. */
+export async function exchangeAll(port: number, bytes: string | Uint8Array): Promise<RawReply[]> {
+  const connection = await RawConnection.open(port)
+  connection.write(bytes)
+  const replies: RawReply[] = []
+  for (let reply = await connection.reply(); reply; reply = await connection.reply()) replies.push(reply)
+  const rest = await connection.end()
+  if (rest !== '') throw new Error(`the connection ended within a reply: ${rest.slice(0, 200)}`)
+  return replies
+}
+
 /** A request with these lines; `Host` comes by itself unless the lines have one. */
 export function requestText(first: string, lines: readonly string[] = [], body = ''): string {
   const host = lines.some((line) => /^host:/i.test(line)) ? [] : ['Host: registry.test']

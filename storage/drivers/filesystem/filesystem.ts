@@ -25,8 +25,6 @@ export class FilesystemDriver implements StorageDriver {
     this.root = root
     this.temporary = join(root, 'berth/tmp')
     fs.mkdirSync(root, { recursive: true })
-    // What a dead process left unnamed: whoever opens a root holds its lock.
-    fs.rmSync(this.temporary, { recursive: true, force: true })
   }
 
   async stat(key: ObjectKey): Promise<ObjectInfo | undefined> {
@@ -157,6 +155,10 @@ export class FilesystemDriver implements StorageDriver {
 
   async discard(stage: Stage): Promise<void> {
     await this.delete(stage.key, { durable: false })
+  }
+
+  async sweep(): Promise<void> {
+    fs.rmSync(this.temporary, { recursive: true, force: true })
   }
 
   async probe(): Promise<void> {

@@ -97,7 +97,10 @@ class Receiver {
     this.pendingBytes = 0
     this.writing = true
     writeAll(this.fd, batch, this.position + this.size).then(
-      (written) => this.wrote(written),
+      (written) => {
+        if (!this.source.readableObjectMode) batch.forEach(release)
+        this.wrote(written)
+      },
       (error) => {
         this.ended = true
         this.source.resume()
@@ -128,6 +131,15 @@ async function writeAll(fd: number, pieces: readonly Uint8Array[], position: num
     rest = after(rest, bytesWritten)
   }
   return written
+}
+
+/**
+ * Frees a piece's memory now. Left to the collector, what sockets read makes it mark the whole heap every few dozen
+ * megabytes. Only where the piece is all of its memory: smaller ones share it with pieces that are still to come. And
+ * only of byte streams: what an object stream hands out may be its maker's.
+ */
+function release({ buffer, byteLength }: Uint8Array): void {
+  if (buffer instanceof ArrayBuffer && byteLength === buffer.byteLength) buffer.transfer(0)
 }
 
 function after(pieces: readonly Uint8Array[], bytes: number): readonly Uint8Array[] {

@@ -1,0 +1,134 @@
+import assert from 'node:assert/strict'
+import { DatabaseSync, type SQLInputValue } from 'node:sqlite'
+import { test } from 'node:test'
+import { DummyDriver, Kysely, SqliteAdapter, SqliteIntrospector, SqliteQueryCompiler } from 'kysely'
+import type { FactQueries } from '../../metadata/facts.ts'
+import { migrate } from '../../metadata/migrations.ts'
+import { factQueries } from '../../metadata/queries.ts'
+import type { Schema } from '../../metadata/schema.ts'
+import type { Sql, Statement } from '../../metadata/sql.ts'
+import { newUploadId, type UploadId } from '../../oci/name.ts'
+import { digestFor, manifestOf, nameOf, tagOf } from '../contracts/facts-tools.ts'
+
+/** A database that notes how SQLite goes about each statement. */
+async function explainedDatabase() {
+  const database = new DatabaseSync(':memory:')
+  const plans = new Map<string, string>()
+  let explaining = false
+  const sql: Sql = {
+    build: new Kysely<Schema>({
+      dialect: {
+        createAdapter: () => new SqliteAdapter(),
+        createDriver: () => new DummyDriver(),
+        createIntrospector: (each) => new SqliteIntrospector(each),
+        createQueryCompiler: () => new SqliteQueryCompiler(),
+      },
+    }),
+    async all<Row>({ sql, parameters }: Statement<Row>): Promise<Row[]> {
+      const values = parameters as SQLInputValue[]
+      if (explaining) {
+        const steps = database.prepare(`explain query plan ${sql}`).all(...values)
+        plans.set(sql, steps.map((step) => String(step['detail'])).join('; '))
+      }
+      return database.prepare(sql).all(...values) as Row[]
+    },
+  }
+  await migrate(sql, 'sqlite', 1)
+  explaining = true
+  return { database, plans, facts: factQueries(sql) }
+}
+
+const numbers = (count: number) =>
+  `with recursive n(i) as (select 0 union all select i + 1 from n where i + 1 < ${count})`
+
+/** 100,000 repositories, tags and owed keys, inserted by the database itself. */
+function fill(database: DatabaseSync): void {
+  const count = 100_000
+  database.exec(`
+    ${numbers(count)} insert into repositories (name, state, created_at) select printf('r%06d', i), 'adopted', 1 from n;
+    ${numbers(count)} insert into tags select 1, printf('t%06d', i), 'sha256:x', 1 from n;
+    ${numbers(count)} insert into owed select printf('k%06d', i), i, 1 from n;
+    ${numbers(count)} insert into uploads
+      select printf('u%06d', i), 'r', null, 'receiving', '{}', 'sha256', null, null, 1, i from n;
+    analyze`)
+}
+
+const [name, tag, digest] = [nameOf('r000000'), tagOf('t000000'), digestFor('x')]
+
+/** Every method once. */
+const everyQuery: readonly ((facts: FactQueries, id: UploadId) => Promise<unknown>)[] = [
+  ({ store }) => store.set('key', 'value'),
+  ({ store }) => store.get('key'),
+  ({ repositories }) => repositories.find(name),
+  ({ repositories }) => repositories.ensure(nameOf('new'), 1),
+  ({ repositories }) => repositories.page('r', 10),
+  ({ blobs }) => blobs.sizeIn(name, digest),
+  ({ blobs }) => blobs.isStored(digest),
+  ({ blobs }) => blobs.add(digest, 1, 1),
+  ({ blobs }) => blobs.link(1, digest, 1),
+  ({ blobs }) => blobs.isLinked(1, digest),
+  ({ blobs }) => blobs.linkedAmong(1, [digest, digestFor('y')]),
+  ({ blobs }) => blobs.anyHolder(digest),
+  ({ blobs }) => blobs.touch(1, digest, 2),
+  ({ blobs }) => blobs.unlink(1, digest),
+  ({ manifests }) => manifests.put(1, manifestOf('x', { references: [digest], subject: digest }), 1),
+  ({ manifests }) => manifests.find(name, digest),
+  ({ manifests }) => manifests.findTagged(name, tag),
+  ({ manifests }) => manifests.among(1, [digest, digestFor('y')]),
+  ({ manifests }) => manifests.parents(1, digest, 10),
+  ({ manifests }) => manifests.referrers(name, digest, '', 10, []),
+  ({ manifests }) => manifests.referrers(name, digest, '', 10, ['a/b']),
+  ({ manifests }) => manifests.delete(1, digest),
+  ({ tags }) => tags.page(1, 't', 10),
+  ({ tags }) => tags.set(1, tag, digest, 1),
+  ({ tags }) => tags.digest(1, tag),
+  ({ tags }) => tags.pointingTo(1, digest),
+  ({ tags }) => tags.history(1, tag),
+  ({ tags }) => tags.hadPointedTo(1, tag, digest),
+  ({ tags }) => tags.delete(1, tag),
+  ({ uploads }, id) =>
+    uploads.add({ id, repository: name, state: 'receiving', stage: '', algorithm: 'sha256', updatedAt: 1 }),
+  ({ uploads }, id) => uploads.find(id),
+  ({ uploads }, id) => uploads.progress(id, '{}', undefined, 1),
+  ({ uploads }, id) => uploads.setState(id, 'finished', digest, 1),
+  ({ uploads }) => uploads.idle('receiving', 100, 10),
+  ({ uploads }, id) => uploads.remove(id),
+  ({ owed }) => owed.add('key', 1, 1),
+  ({ owed }) => owed.find('key'),
+  ({ owed }) => owed.page('k', 10),
+  ({ owed }) => owed.clear({ key: 'key', version: 1 }),
+]
+
+test('every query but a search and a count goes through an index, and none sorts', async () => {
+  const { database, plans, facts } = await explainedDatabase()
+  fill(database)
+  const id = newUploadId()
+  for (const run of everyQuery) await run(facts, id)
+  const slow = [...plans].filter(([, plan]) => /\bSCAN\b|TEMP B-TREE/.test(plan))
+  assert.deepEqual(slow, [])
+  assert.ok(plans.size >= 35, `only ${plans.size} statements were seen`)
+  const methods = Object.values(facts).reduce((sum, fact) => sum + Object.keys(fact).length, 0)
+  // Search and count read everything; `referrers` is asked twice.
+  assert.equal(everyQuery.length, methods - 2 + 1, 'a query was added that is not tried here')
+})
+
+test('a full walk of a large table in pages sees every entry once', async () => {
+  const { database, facts } = await explainedDatabase()
+  fill(database)
+  let seen = 0
+  for (let after = ''; ; seen += 1000) {
+    const page = await facts.tags.page(1, after, 1000)
+    if (page.length === 0) break
+    assert.equal(page.length, 1000)
+    assert.ok(page[0]! > after)
+    after = page[999]!
+  }
+  assert.equal(seen, 100_000)
+})
+
+test('a plan that reads a whole table would be noticed', async () => {
+  const { plans, facts } = await explainedDatabase()
+  await facts.owed.count()
+  await facts.repositories.search('x', 10)
+  for (const plan of plans.values()) assert.match(plan, /\bSCAN\b/)
+})

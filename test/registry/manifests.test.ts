@@ -1,0 +1,121 @@
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import { digestOf } from '../../oci/digest.ts'
+import { mediaTypes } from '../../oci/media-types.ts'
+import { MemoryDriver } from '../../storage/drivers/memory.ts'
+import { layout } from '../../storage/layout.ts'
+import { recover } from '../../upkeep/recover.ts'
+import { digestFor, tagOf } from '../contracts/facts-tools.ts'
+import { type LocalChanges, type LocalRegistry, openLocal } from '../contracts/local-registry.ts'
+import { imageJson, manifestPush, partsOf, pushBlob, pushImage } from '../contracts/push.ts'
+import { failsWith } from '../contracts/registry-tools.ts'
+
+async function withRegistry(work: (local: LocalRegistry) => Promise<void>, changes: LocalChanges = {}): Promise<void> {
+  const local = await openLocal(new MemoryDriver(), changes)
+  try {
+    await work(local)
+  } finally {
+    await local.close()
+  }
+}
+
+const latest = { tag: tagOf('latest') }
+
+describe('a manifest', () => {
+  test('whose bytes are damaged is unknown, named, and healed by a push', () =>
+    withRegistry(async (local) => {
+      const { digest, parts, bytes } = await pushImage(local.repository('a'), 'latest')
+      for (const damage of [Buffer.from('{}'), Buffer.alloc(bytes.length), new Uint8Array()]) {
+        await local.parts.driver.write(layout.blob(digest), damage)
+        const fresh = local.again()
+        await failsWith('manifest-unknown', fresh.repository('a').manifests.get(latest))
+        assert.deepEqual(fresh.damaged, [layout.blob(digest)])
+        await fresh.repository('a').manifests.put(latest, manifestPush(imageJson(parts)))
+        assert.ok(Buffer.from((await fresh.repository('a').manifests.get(latest)).bytes).equals(bytes))
+      }
+    }))
+
+  test('that is refused in the last moment loses its bytes at the next start, and only then', () =>
+    withRegistry(async (local) => {
+      const repository = local.repository('a')
+      const first = await pushImage(repository, 'latest', 'first')
+      const second = partsOf('second')
+      await Promise.all([pushBlob(repository, second.config), pushBlob(repository, second.layer)])
+      const push = manifestPush(imageJson(second), { condition: { kind: 'absent' } })
+      await failsWith('precondition-failed', repository.manifests.put(latest, push))
+      const again = manifestPush(imageJson(first.parts), { condition: { kind: 'absent' } })
+      await failsWith('precondition-failed', repository.manifests.put(latest, again))
+      const restarted = local.again()
+      assert.deepEqual(await recover(restarted.parts), { finished: 0, resumed: 0, dropped: 2 })
+      assert.equal(await restarted.parts.driver.stat(layout.blob(digestOf(push.bytes))), undefined)
+      assert.equal((await restarted.repository('a').manifests.get(latest)).digest, first.digest)
+    }))
+
+  test('may name what is not here where its owner allows it', () =>
+    withRegistry(
+      async (local) => {
+        const push = manifestPush(imageJson(partsOf('nowhere')))
+        const { digest } = await local.repository('a').manifests.put(latest, push)
+        assert.equal((await local.repository('a').manifests.get(latest)).digest, digest)
+      },
+      { sparse: true },
+    ))
+
+  test('may name foreign layers and a subject that are not here', () =>
+    withRegistry(async (local) => {
+      const repository = local.repository('a')
+      const config = await pushBlob(repository, Buffer.from('{}'))
+      const foreign = {
+        mediaType: 'application/vnd.docker.image.rootfs.foreign.diff.tar.gzip',
+        digest: digestFor('elsewhere'),
+        size: 9,
+        urls: ['https://example.com/layer'],
+      }
+      const json = {
+        schemaVersion: 2,
+        config: { mediaType: 'application/vnd.docker.container.image.v1+json', digest: config, size: 2 },
+        layers: [foreign],
+        subject: { mediaType: mediaTypes.imageManifest, digest: digestFor('not yet'), size: 1 },
+      }
+      const pushed = await repository.manifests.put(latest, manifestPush(json))
+      assert.equal(pushed.subject, digestFor('not yet'))
+    }))
+
+  test('that is put while its layer is deleted is whole or refused', () =>
+    withRegistry(async (local) => {
+      const repository = local.repository('a')
+      const parts = partsOf('x')
+      for (let n = 0; n < 10; n++) {
+        const [, layer] = [await pushBlob(repository, parts.config), await pushBlob(repository, parts.layer)]
+        const [put, deleted] = await Promise.allSettled([
+          repository.manifests.put(latest, manifestPush(imageJson(parts))),
+          repository.blobs.delete(layer),
+        ])
+        assert.notEqual(put.status, deleted.status)
+        if (put.status === 'fulfilled') {
+          assert.ok(await repository.blobs.stat(layer))
+          await repository.manifests.delete({ digest: put.value.digest })
+        }
+      }
+    }))
+})
+
+describe('what a client was told is there', () => {
+  test('is noted as relied on, but not at every question', async () => {
+    let now = 1_000_000
+    await withRegistry(
+      async (local) => {
+        const { blobs } = local.repository('a')
+        const digest = await pushBlob(local.repository('a'), Buffer.from('x'))
+        const touched = async () => (await local.parts.facts.read.blobs.sizeIn('a' as never, digest))?.touchedAt
+        now += 249
+        await blobs.stat(digest)
+        assert.equal(await touched(), 1_000_000)
+        now += 1
+        await blobs.stat(digest)
+        assert.equal(await touched(), 1_000_250)
+      },
+      { clock: () => now, graceMs: 1000 },
+    )
+  })
+})

@@ -1,0 +1,182 @@
+import assert from 'node:assert/strict'
+import { PassThrough } from 'node:stream'
+import { describe, test } from 'node:test'
+import { digestOf } from '../../oci/digest.ts'
+import { MemoryDriver } from '../../storage/drivers/memory.ts'
+import { layout } from '../../storage/layout.ts'
+import { digestFor, nameOf } from '../contracts/facts-tools.ts'
+import { type LocalRegistry, openLocal } from '../contracts/local-registry.ts'
+import { chunkOf, pushBlob } from '../contracts/push.ts'
+import { failsWith, pulled } from '../contracts/registry-tools.ts'
+import { brokenBody, randomBytes, severalTurns } from '../contracts/storage-tools.ts'
+import { type FaultyDriver, faultyDriver } from './faulty-driver.ts'
+
+const bytes = randomBytes(3000)
+const digest = digestOf(bytes)
+const nothing = new Uint8Array()
+
+async function withRegistry(work: (local: LocalRegistry, faulty: FaultyDriver) => Promise<void>): Promise<void> {
+  const faulty = faultyDriver(new MemoryDriver())
+  const local = await openLocal(faulty.driver)
+  try {
+    await work(local, faulty)
+  } finally {
+    await local.close()
+  }
+}
+
+const rereads = ({ calls }: FaultyDriver): number => calls.filter((call) => call === 'reread').length
+
+describe('bytes', () => {
+  test('are not read back where one process took all of them', () =>
+    withRegistry(async (local, faulty) => {
+      const { uploads } = local.repository('a')
+      const { id } = await uploads.start()
+      for (let at = 0; at < 3000; at += 1000) {
+        await uploads.append(id, chunkOf(bytes.subarray(at, at + 1000), at))
+        await uploads.status(id)
+      }
+      await uploads.commit(id, digest, chunkOf(nothing))
+      assert.equal(rereads(faulty), 0)
+    }))
+
+  test('are not read back where a closing request on another process brings nothing', () =>
+    withRegistry(async (local, faulty) => {
+      const { id } = await local.repository('a').uploads.start()
+      await local.repository('a').uploads.append(id, chunkOf(bytes))
+      await local.again().repository('a').uploads.commit(id, digest, chunkOf(nothing))
+      assert.equal(rereads(faulty), 0)
+    }))
+
+  test('are not read back after a chunk that broke and was gone on with', () =>
+    withRegistry(async (local, faulty) => {
+      const { uploads } = local.repository('a')
+      const { id } = await uploads.start()
+      const broken = { body: brokenBody(new Error('reset'), bytes.subarray(0, 1500)) }
+      await failsWith('body-broken', uploads.append(id, broken))
+      await uploads.append(id, chunkOf(bytes.subarray(1500), 1500))
+      await uploads.commit(id, digest, chunkOf(nothing))
+      assert.equal(rereads(faulty), 0)
+    }))
+
+  test('are read back exactly once after a restart between chunks', () =>
+    withRegistry(async (local, faulty) => {
+      const { id } = await local.repository('a').uploads.start()
+      await local.repository('a').uploads.append(id, chunkOf(bytes.subarray(0, 1000)))
+      const { uploads, blobs } = local.again().repository('a')
+      await uploads.append(id, chunkOf(bytes.subarray(1000, 2000)))
+      await uploads.append(id, chunkOf(bytes.subarray(2000, 2500)))
+      await uploads.commit(id, digest, chunkOf(bytes.subarray(2500)))
+      assert.equal(rereads(faulty), 1)
+      assert.ok((await pulled(blobs.open(digest))).equals(bytes))
+    }))
+
+  test('are read back exactly once where two processes took turns', () =>
+    withRegistry(async (local, faulty) => {
+      const nodes = [local, local.again()].map((node) => node.repository('a').uploads)
+      const { id } = await nodes[0]!.start()
+      for (let n = 0; n < 6; n++)
+        await nodes[n % 2]!.append(id, chunkOf(bytes.subarray(n * 500, n * 500 + 500), n * 500))
+      await nodes[0]!.commit(id, digest, chunkOf(nothing))
+      assert.equal(rereads(faulty), 1)
+    }))
+
+  test('are read back exactly once for a digest of another algorithm', () =>
+    withRegistry(async (local, faulty) => {
+      const { uploads } = local.repository('a')
+      const { id } = await uploads.start('sha256')
+      await uploads.append(id, chunkOf(bytes))
+      await uploads.commit(id, digestOf(bytes, 'sha512'), chunkOf(nothing))
+      assert.equal(rereads(faulty), 1)
+    }))
+
+  test('that a failing disk took only in part do not count', () =>
+    withRegistry(async (local, faulty) => {
+      const { uploads } = local.repository('a')
+      const { id } = await uploads.start()
+      await uploads.append(id, chunkOf(bytes.subarray(0, 1000)))
+      faulty.arm(1, 'done and failed', 'ENOSPC')
+      await assert.rejects(uploads.append(id, chunkOf(bytes.subarray(1000, 2000))), /ENOSPC/)
+      faulty.disarm()
+      assert.equal((await uploads.status(id)).offset, 1000)
+      await uploads.append(id, chunkOf(bytes.subarray(1000)))
+      await uploads.commit(id, digest, chunkOf(nothing))
+      assert.ok((await pulled(local.repository('a').blobs.open(digest))).equals(bytes))
+    }))
+
+  test('that a power cut took are asked for again', () =>
+    withRegistry(async (local) => {
+      const { id } = await local.repository('a').uploads.start()
+      await local.repository('a').uploads.append(id, chunkOf(bytes.subarray(0, 2000)))
+      const { driver } = local.parts
+      const key = layout.uploadData(nameOf('a'), id)
+      await driver.write(key, bytes.subarray(0, 700))
+      const { uploads, blobs } = local.again().repository('a')
+      assert.equal((await uploads.status(id)).offset, 700)
+      await failsWith('upload-offset-mismatch', uploads.append(id, chunkOf(bytes.subarray(2000), 2000)))
+      await uploads.append(id, chunkOf(bytes.subarray(700), 700))
+      await uploads.commit(id, digest, chunkOf(nothing))
+      assert.ok((await pulled(blobs.open(digest))).equals(bytes))
+    }))
+})
+
+describe('an upload', () => {
+  test('is asked about while its writer is dying, and tells what arrived', () =>
+    withRegistry(async (local) => {
+      const { uploads } = local.repository('a')
+      const { id } = await uploads.start()
+      const body = new PassThrough()
+      const appending = uploads.append(id, { body })
+      appending.catch(() => {})
+      body.write('arrived')
+      await severalTurns()
+      const asked = uploads.status(id)
+      body.destroy(new Error('reset'))
+      assert.equal((await asked).offset, 7)
+      await failsWith('body-broken', appending)
+    }))
+
+  test('that is cancelled takes the bytes that are arriving with it', () =>
+    withRegistry(async (local, faulty) => {
+      const { uploads } = local.repository('a')
+      const { id } = await uploads.start()
+      const appending = uploads.append(id, { body: new PassThrough() })
+      appending.catch(() => {})
+      await severalTurns()
+      await uploads.cancel(id)
+      await failsWith('body-broken', appending)
+      await failsWith('upload-unknown', uploads.status(id))
+      assert.ok(faulty.calls.includes('discard'))
+    }))
+
+  test('that was committed by two at once is one blob', () =>
+    withRegistry(async (local) => {
+      const { uploads } = local.repository('a')
+      const { id } = await uploads.start()
+      await uploads.append(id, chunkOf(bytes))
+      const both = [uploads.commit(id, digest, chunkOf(nothing)), uploads.commit(id, digest, chunkOf(nothing))]
+      assert.deepEqual(await Promise.all(both), [
+        { digest, size: 3000 },
+        { digest, size: 3000 },
+      ])
+    }))
+
+  test('heals a blob whose bytes are damaged', () =>
+    withRegistry(async (local) => {
+      const repository = local.repository('a')
+      await pushBlob(repository, bytes)
+      for (const damage of [bytes.subarray(0, 100), Buffer.alloc(3000), nothing]) {
+        await local.parts.driver.write(layout.blob(digest), damage)
+        const fresh = local.again()
+        await failsWith('blob-unknown', fresh.repository('a').blobs.open(digest))
+        assert.deepEqual(fresh.damaged, [layout.blob(digest)])
+        await pushBlob(fresh.repository('a'), bytes)
+        assert.ok((await pulled(fresh.repository('a').blobs.open(digest))).equals(bytes))
+      }
+      await local.parts.driver.delete(layout.blob(digest))
+      await failsWith('blob-unknown', local.again().repository('a').blobs.open(digest))
+      await pushBlob(local.repository('a'), bytes)
+      assert.ok((await pulled(local.repository('a').blobs.open(digest))).equals(bytes))
+      assert.equal(await local.repository('a').blobs.mount(digestFor('other')), undefined)
+    }))
+})
