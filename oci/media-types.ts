@@ -29,6 +29,8 @@ export function bareMediaType(header: string): string {
   return (end < 0 ? header : header.slice(0, end)).trim().toLowerCase()
 }
 
+const zeroQuality = /;\s*q=0(?:\.0*)?\s*(?:;|$)/i
+
 /**
  * Whether an Accept header takes this media type (RFC 9110 section 12.5.1). No header, or an empty one, takes
  * everything; of the ranges that name the type the most specific decides; `q=0` excludes; other parameters and case do
@@ -43,5 +45,3 @@ export function accepts(header: string | undefined, mediaType: string): boolean 
   }
   return false
 }
-
-const zeroQuality = /;\s*q=0(?:\.0*)?\s*(?:;|$)/i

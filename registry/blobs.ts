@@ -5,7 +5,7 @@ import { Failure } from '../oci/failure.ts'
 import type { RepositoryName } from '../oci/name.ts'
 import { layout } from '../storage/layout.ts'
 import { sendBytes } from '../storage/sink.ts'
-import type { LocalParts } from './local.ts'
+import type { LocalParts } from './local-parts.ts'
 import type { BlobInfo, Blobs, OpenBlob } from './registry.ts'
 import { owe } from './settle.ts'
 
@@ -19,6 +19,8 @@ export function createBlobs(parts: LocalParts, name: RepositoryName): Blobs {
   async function stat(digest: Digest): Promise<BlobInfo> {
     const found = await facts.read.blobs.sizeIn(name, digest)
     if (!found) throw unknown(digest)
+    // A client that hears "it is there" does not push: bytes that cannot be served must not be told.
+    if ((await blobs.size(digest)) !== found.size) throw damaged(digest)
     await touch(digest, found.touchedAt)
     return { digest, size: found.size }
   }

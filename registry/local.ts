@@ -1,35 +1,18 @@
 /** The registry that is kept here: bytes in storage, facts in SQL. */
-import type { Locks } from '../coordination/locks.ts'
-import type { Facts } from '../metadata/facts.ts'
 import { Failure } from '../oci/failure.ts'
 import type { RepositoryName } from '../oci/name.ts'
 import { pageOf } from '../oci/page.ts'
-import type { BlobStore } from '../storage/blob-store.ts'
-import type { StorageDriver } from '../storage/driver.ts'
 import { createBlobs } from './blobs.ts'
-import type { LiveHashes } from './live-hashes.ts'
+import type { LocalParts } from './local-parts.ts'
 import { createManifests } from './manifests.ts'
 import { createReferrers } from './referrers.ts'
 import type { Registry, Tags } from './registry.ts'
-import type { Settler } from './settle.ts'
 import { createUploads } from './uploads.ts'
 
-export interface LocalParts {
-  readonly facts: Facts
-  readonly driver: StorageDriver
-  readonly blobs: BlobStore
-  readonly locks: Locks
-  readonly hashes: LiveHashes
-  readonly settler: Settler
-  /** Milliseconds since 1970. */
-  readonly clock: () => number
-  /** How long something that nobody refers to stays, in milliseconds. */
-  readonly graceMs: number
-  /** Whether a manifest may refer to what is not here. */
-  readonly sparse: boolean
-  /** Stored bytes are not what they must be. */
-  readonly onDamage: (key: string, reason: string) => void
-}
+export type { LocalParts } from './local-parts.ts'
+
+/** What a repository's name can hold; no name contains anything else. */
+const mayName = /^[a-z0-9._/-]*$/i
 
 export function createRegistry(parts: LocalParts): Registry {
   const { facts } = parts
@@ -45,7 +28,7 @@ export function createRegistry(parts: LocalParts): Registry {
     async catalog({ after = '', limit }) {
       return pageOf(await facts.read.repositories.page(after, limit + 1), limit, (name) => name)
     },
-    search: (term, limit) => facts.read.repositories.search(term, limit),
+    search: async (term, limit) => (mayName.test(term) ? facts.read.repositories.search(term, limit) : []),
   }
 }
 

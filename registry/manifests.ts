@@ -11,7 +11,7 @@ import { newUploadId, type RepositoryName, type Tag, type UploadId } from '../oc
 import { type Reference, referenceText } from '../oci/reference.ts'
 import type { ObjectKey } from '../storage/driver.ts'
 import { layout } from '../storage/layout.ts'
-import type { LocalParts } from './local.ts'
+import type { LocalParts } from './local-parts.ts'
 import type { ManifestPush, Manifests, PushedManifest, StoredManifest, TagCondition } from './registry.ts'
 import { owe, tagKeys } from './settle.ts'
 

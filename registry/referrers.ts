@@ -3,7 +3,7 @@ import type { ReferrerRow } from '../metadata/facts.ts'
 import type { Descriptor } from '../oci/descriptor.ts'
 import type { RepositoryName } from '../oci/name.ts'
 import type { Page } from '../oci/page.ts'
-import type { LocalParts } from './local.ts'
+import type { LocalParts } from './local-parts.ts'
 import type { Referrers } from './registry.ts'
 
 /** containerd reads no more than 4,393,216 bytes of a referrers list, and does not ask for its next page. */

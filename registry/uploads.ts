@@ -32,7 +32,7 @@ import { newUploadId, type RepositoryName, type UploadId } from '../oci/name.ts'
 import { lengthOf } from '../oci/range.ts'
 import type { Stage } from '../storage/driver.ts'
 import { layout } from '../storage/layout.ts'
-import type { LocalParts } from './local.ts'
+import type { LocalParts } from './local-parts.ts'
 import type { BlobInfo, Caller, Chunk, UploadStatus, Uploads } from './registry.ts'
 import { owe } from './settle.ts'
 
@@ -53,7 +53,7 @@ export function createUploads(parts: LocalParts, name: RepositoryName, caller: C
 
   async function start(algorithm: DigestAlgorithm = defaultAlgorithm): Promise<UploadStatus> {
     const id = newUploadId()
-    const stage = await driver.begin(layout.uploadData(name, id))
+    const stage = await driver.begin(layout.upload(id))
     const row: UploadRow = {
       id,
       repository: name,
@@ -65,8 +65,6 @@ export function createUploads(parts: LocalParts, name: RepositoryName, caller: C
       ...(caller.identity !== undefined && { identity: caller.identity }),
     }
     await facts.write((changed) => changed.uploads.add(row), { durable: false })
-    const startedAt = `${new Date(row.updatedAt).toISOString().slice(0, 19)}Z`
-    await driver.write(layout.uploadStartedAt(name, id), Buffer.from(startedAt), { durable: false })
     return { id, offset: 0 }
   }
 
@@ -183,9 +181,7 @@ export function createUploads(parts: LocalParts, name: RepositoryName, caller: C
       await owe(changed, owed, now)
     })
     hashes.forget(row.id)
-    // The blob is there: a file that could not be removed is no reason to fail, and goes when this row expires.
-    const tidied = driver.delete(layout.uploadStartedAt(name, row.id), { durable: false }).catch(() => {})
-    await Promise.all([settler.settle(owed), tidied])
+    await settler.settle(owed)
     return { digest, size: stage.size }
   }
 
@@ -193,7 +189,6 @@ export function createUploads(parts: LocalParts, name: RepositoryName, caller: C
     hashes.forget(row.id)
     // The row goes last: where storage fails, or the process ends, it still says what there is to remove.
     await driver.discard(stage)
-    await driver.delete(layout.uploadStartedAt(name, row.id), { durable: false })
     await facts.write((changed) => changed.uploads.remove(row.id), { durable: false })
   }
 

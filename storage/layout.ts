@@ -10,12 +10,12 @@
  * │       ├── _layers/<algorithm>/<hex>/link                    this repository may read that blob
  * │       ├── _manifests/revisions/<algorithm>/<hex>/link       this repository has that manifest
  * │       ├── _manifests/tags/<tag>/current/link                what the tag points to
- * │       ├── _manifests/tags/<tag>/index/<algorithm>/<hex>/link  what it ever pointed to
- * │       └── _uploads/<id>/{data,startedat}                    bytes still arriving
+ * │       └── _manifests/tags/<tag>/index/<algorithm>/<hex>/link  what it ever pointed to
  * └── berth
  *     ├── store.json     who owns this volume
  *     ├── lock           held by the process that serves it
  *     ├── berth.db       facts (SQLite), unless it is kept elsewhere
+ *     ├── uploads/<id>   bytes still arriving
  *     └── tmp/           small objects before they get their name
  * ```
  *
@@ -46,8 +46,8 @@ export const layout = {
   tagCurrent: (name: RepositoryName, tag: Tag) => key(`${v2}/repositories/${name}/_manifests/tags/${tag}/current/link`),
   tagIndex: (name: RepositoryName, tag: Tag, digest: Digest) =>
     key(`${v2}/repositories/${name}/_manifests/tags/${tag}/index/${spread(digest)}/link`),
-  uploadData: (name: RepositoryName, id: UploadId) => key(`${v2}/repositories/${name}/_uploads/${id}/data`),
-  uploadStartedAt: (name: RepositoryName, id: UploadId) => key(`${v2}/repositories/${name}/_uploads/${id}/startedat`),
+  /** Not distribution's `_uploads/<id>/`: an unfinished upload is nothing to hand over, and one file costs half as much. */
+  upload: (id: UploadId) => key(`berth/uploads/${id}`),
 } as const
 
 /** The fact that a link file stands for. */

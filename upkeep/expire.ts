@@ -3,7 +3,6 @@ import type { Locks } from '../coordination/locks.ts'
 import type { Facts, UploadRow } from '../metadata/facts.ts'
 import type { UploadState } from '../metadata/schema.ts'
 import type { Stage, StorageDriver } from '../storage/driver.ts'
-import { layout } from '../storage/layout.ts'
 
 const batch = 500
 /** How long a closing PUT can be sent again after it succeeded. */
@@ -48,7 +47,6 @@ async function expire({ facts, driver, locks }: ExpireParts, row: UploadRow): Pr
     if (!current || current.updatedAt !== row.updatedAt) return false
     // The row goes last: where storage fails, or the process ends, it still says what there is to remove.
     if (row.state !== 'finished') await driver.discard(JSON.parse(row.stage) as Stage)
-    await driver.delete(layout.uploadStartedAt(row.repository, row.id), { durable: false })
     await facts.write((changed) => changed.uploads.remove(row.id), { durable: false })
     return true
   })

@@ -3,19 +3,17 @@ import { Failure } from '../../oci/failure.ts'
 import type { RepositoryName } from '../../oci/name.ts'
 import type { Exchange } from '../exchange.ts'
 import { replyEmpty } from '../replies/empty.ts'
-import { blobHeaders, sendBlob } from '../replies/send-blob.ts'
+import { sendBlob, sendBlobHead } from '../replies/send-blob.ts'
 
 interface Named {
   readonly name: RepositoryName
   readonly digest: Digest
 }
 
-/** Answers from facts alone: the file is not opened, and never redirected to. */
+/** The file is not opened, and never redirected to. */
 export async function head({ ctx, registry, caller }: Exchange, { name, digest }: Named): Promise<void> {
   const blob = await registry.repository(name, caller).blobs.stat(digest)
-  ctx.respond = false
-  ctx.res.writeHead(200, { ...blobHeaders(blob), 'Content-Length': blob.size })
-  ctx.res.end()
+  sendBlobHead(ctx, blob)
 }
 
 export async function get({ ctx, registry, caller }: Exchange, { name, digest }: Named): Promise<void> {

@@ -11,7 +11,7 @@ import { endWith } from './end-with.ts'
 
 type Headers = Record<string, string | number>
 
-export function blobHeaders({ digest }: BlobInfo): Headers {
+function blobHeaders({ digest }: BlobInfo): Headers {
   return {
     'Docker-Content-Digest': digest,
     ETag: entityTag(digest),
@@ -21,12 +21,24 @@ export function blobHeaders({ digest }: BlobInfo): Headers {
   }
 }
 
+export function sendBlobHead(ctx: Context, blob: BlobInfo): void {
+  ctx.respond = false
+  const notModified = isNotModified(ctx.req.headers['if-none-match'], blob.digest)
+  if (notModified) ctx.res.writeHead(304, unchangedHeaders(blob))
+  else ctx.res.writeHead(200, { ...blobHeaders(blob), 'Content-Length': blob.size })
+  ctx.res.end()
+}
+
+function unchangedHeaders(blob: BlobInfo): Headers {
+  const { 'Content-Type': _, ...kept } = blobHeaders(blob)
+  return kept
+}
+
 export async function sendBlob(ctx: Context, blob: OpenBlob): Promise<void> {
   const { req, res } = ctx
   const headers = blobHeaders(blob)
   if (isNotModified(req.headers['if-none-match'], blob.digest)) {
-    const { 'Content-Type': _, ...kept } = headers
-    return begin(ctx, 304, kept, () => end(res))
+    return begin(ctx, 304, unchangedHeaders(blob), () => end(res))
   }
   const range = requestedRange(ctx, blob)
   switch (range.kind) {

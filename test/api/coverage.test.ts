@@ -1,4 +1,4 @@
-/** Nothing in the two tables of the server goes untested: each address is asked, and each failure is seen by a client. */
+/** Nothing in the two tables of the server goes untested: each address is asked, each failure is seen by a client. */
 import assert from 'node:assert/strict'
 import { globSync, readFileSync } from 'node:fs'
 import { describe, test } from 'node:test'

@@ -1,4 +1,4 @@
-/** Requests that are no requests, or two at once: each is refused or its connection closed, and the next one is served. */
+/** Requests that are none, or two at once: each is refused or its connection closed, and the next one is served. */
 import assert from 'node:assert/strict'
 import { after, afterEach, describe, test } from 'node:test'
 import { header } from '../support/client.ts'

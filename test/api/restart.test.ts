@@ -70,7 +70,7 @@ describe('after a restart', () => {
     await before.client.appendUpload(location, { body: content.bytes })
     const id = location.split('/').at(-1) ?? ''
     await volume.stop()
-    await rm(join(volume.root, 'docker/registry/v2/repositories/a/_uploads', id, 'data'))
+    await rm(join(volume.root, 'berth/uploads', id))
     const { client } = await volume.open()
     assert.equal(header(await client.uploadStatus(location), 'range'), '0-0')
     assert.equal((await client.commitUpload(location, content.digest, { body: content.bytes })).status, 201)

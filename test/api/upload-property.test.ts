@@ -1,6 +1,6 @@
 /**
- * Whatever happens to an upload on its way, what becomes readable is what was pushed: random chunks, in and out of order,
- * announced and streamed, with connections that break in between, against a model that knows one number, the offset.
+ * Whatever happens to an upload on its way, what becomes readable is what was pushed: random chunks, in and out of
+ * order, announced and streamed, with connections that break in between, against a model that knows only the offset.
  */
 import assert from 'node:assert/strict'
 import { Readable } from 'node:stream'

@@ -14,10 +14,9 @@ import { startTestRegistry } from '../support/test-registry.ts'
 const { client, registry } = await serve()
 const start = async (name: string): Promise<string> => header(await client.startUpload(name), 'location')
 
-/** The files of uploads that lie in the storage of this repository. */
-async function leftOf(name: string): Promise<string[]> {
-  const folder = join(registry.root, 'docker/registry/v2/repositories', name, '_uploads')
-  return readdir(folder, { recursive: true }).catch(() => [])
+/** The bytes of uploads that lie in the storage. */
+function leftovers(): Promise<string[]> {
+  return readdir(join(registry.root, 'berth/uploads')).catch(() => [])
 }
 
 describe('a blob of another digest', () => {
@@ -33,7 +32,7 @@ describe('a blob of another digest', () => {
       assert.equal((await client.headBlob(name, digest)).status, 404)
     }
     assert.equal((await client.headBlob(name, content.digest)).status, 404)
-    assert.deepEqual(await leftOf(name), [])
+    assert.deepEqual(await leftovers(), [])
     refused(await client.listTags(name), 'repository-unknown')
   })
 
@@ -46,7 +45,7 @@ describe('a blob of another digest', () => {
       refused(await client.uploadStatus(location), 'upload-unknown')
       refused(await client.commitUpload(location, content.digest), 'upload-unknown')
     }
-    assert.deepEqual(await leftOf(name), [])
+    assert.deepEqual(await leftovers(), [])
   })
 
   test('does not replace what is stored under that digest', async () => {
@@ -112,12 +111,12 @@ describe('an upload that is given up', () => {
     const name = freshName()
     const location = await start(name)
     await client.appendUpload(location, { body: 'abc' })
-    assert.equal((await leftOf(name)).length, 3)
+    assert.equal((await leftovers()).length, 1)
     const reply = await client.cancelUpload(location)
     assert.deepEqual([reply.status, reply.bytes.length], [204, 0])
     refused(await client.uploadStatus(location), 'upload-unknown')
     refused(await client.cancelUpload(location), 'upload-unknown')
-    assert.deepEqual(await leftOf(name), [])
+    assert.deepEqual(await leftovers(), [])
   })
 
   test('cannot be one that was finished', async () => {

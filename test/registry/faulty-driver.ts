@@ -51,6 +51,7 @@ export function faultyDriver(inner: StorageDriver): FaultyDriver {
     harden: (stage) => through('harden', () => inner.harden(stage)),
     seal: (stage, key) => through('seal', () => inner.seal(stage, key)),
     discard: (stage) => through('discard', () => inner.discard(stage)),
+    sweep: () => inner.sweep(),
     probe: () => inner.probe(),
     close: () => inner.close(),
   }

@@ -4,7 +4,7 @@ import { describe, test } from 'node:test'
 import { digestOf } from '../../oci/digest.ts'
 import { MemoryDriver } from '../../storage/drivers/memory.ts'
 import { layout } from '../../storage/layout.ts'
-import { digestFor, nameOf } from '../contracts/facts-tools.ts'
+import { digestFor } from '../contracts/facts-tools.ts'
 import { type LocalRegistry, openLocal } from '../contracts/local-registry.ts'
 import { chunkOf, pushBlob } from '../contracts/push.ts'
 import { failsWith, pulled } from '../contracts/registry-tools.ts'
@@ -109,7 +109,7 @@ describe('bytes', () => {
       const { id } = await local.repository('a').uploads.start()
       await local.repository('a').uploads.append(id, chunkOf(bytes.subarray(0, 2000)))
       const { driver } = local.parts
-      const key = layout.uploadData(nameOf('a'), id)
+      const key = layout.upload(id)
       await driver.write(key, bytes.subarray(0, 700))
       const { uploads, blobs } = local.again().repository('a')
       assert.equal((await uploads.status(id)).offset, 700)

@@ -112,6 +112,20 @@ describe('folders', () => {
   })
 })
 
+describe('a file that a dead process left without a name', () => {
+  test('is swept away by the owner of the root, and by nobody else', async (t) => {
+    const { driver, root } = setUp(t)
+    fs.mkdirSync(join(root, 'berth/tmp'), { recursive: true })
+    fs.writeFileSync(join(root, 'berth/tmp/left'), 'x')
+    await driver.write(caseKey('named'), Buffer.from('x'))
+    new FilesystemDriver(root)
+    assert.deepEqual(filesUnder(root), ['berth/tmp/left', 'case/named'])
+    await driver.sweep()
+    assert.deepEqual(filesUnder(root), ['case/named'])
+    await driver.write(caseKey('again'), Buffer.from('x'))
+  })
+})
+
 describe('a listing', () => {
   test('does not name a file that was deleted while it ran', async (t) => {
     const { driver } = setUp(t)

@@ -38,8 +38,7 @@ describe('the key of a link', () => {
     const v2 = 'docker/registry/v2/repositories'
     const none = [
       layout.blob(some),
-      layout.uploadData(name, newUploadId()),
-      layout.uploadStartedAt(name, newUploadId()),
+      layout.upload(newUploadId()),
       layout.store,
       `${v2}/A/_layers/sha256/${hexOf(some)}/link`,
       `${v2}/a/_layers/sha256/${hexOf(some).slice(1)}/link`,
@@ -82,17 +81,14 @@ describe('what a push leaves on the disk', () => {
     for (const path of Object.keys(links)) assert.equal(fs.statSync(join(root, path)).size, 71)
   })
 
-  test('is, while an upload arrives, its bytes and the time of its start', async (t) => {
+  test('is, while an upload arrives, its bytes in one file of our own', async (t) => {
     const root = scratchFolder(t)
-    const started = Date.UTC(2026, 0, 2, 3, 4, 5, 678)
-    const local = await openLocal(new FilesystemDriver(root), { clock: () => started })
+    const local = await openLocal(new FilesystemDriver(root))
     const { uploads } = local.repository('a')
     const { id } = await uploads.start()
     await uploads.append(id, chunkOf(Buffer.from('half')))
-    const folder = `docker/registry/v2/repositories/a/_uploads/${id}`
-    assert.deepEqual(filesUnder(root), [`${folder}/data`, `${folder}/startedat`])
-    assert.equal(fs.readFileSync(join(root, folder, 'startedat'), 'utf8'), '2026-01-02T03:04:05Z')
-    assert.equal(fs.readFileSync(join(root, folder, 'data'), 'utf8'), 'half')
+    assert.equal(fs.readFileSync(join(root, 'berth/uploads', id), 'utf8'), 'half')
+    assert.deepEqual(filesUnder(root), [`berth/uploads/${id}`])
     await uploads.cancel(id)
     await local.close()
     assert.deepEqual(filesUnder(root), [])

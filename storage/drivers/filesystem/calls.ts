@@ -5,7 +5,7 @@
  */
 import { execFile } from 'node:child_process'
 import fs from 'node:fs'
-import { dirname } from 'node:path'
+import { basename, dirname, relative } from 'node:path'
 import { promisify } from 'node:util'
 
 export const readAt = promisify(fs.read)
@@ -71,10 +71,13 @@ export function removeFile(path: string): boolean {
   }
 }
 
-/** Removes folders from `path` upwards as long as they are empty, below `root`; returns the first that stays. */
+/**
+ * Removes folders from `path` upwards as long as they are empty; returns the first that stays. Those whose name begins
+ * with `_`, and the two topmost below `root`, stay even so: they are a structure and not an entry.
+ */
 export function removeEmptyFolders(path: string, root: string): string {
   let folder = path
-  while (folder.length > root.length && !folder.slice(folder.lastIndexOf('/') + 1).startsWith('_')) {
+  while (relative(root, folder).split('/').length > 2 && !basename(folder).startsWith('_')) {
     try {
       fs.rmdirSync(folder)
     } catch (error) {

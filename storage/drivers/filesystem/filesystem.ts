@@ -49,8 +49,9 @@ export class FilesystemDriver implements StorageDriver {
 
   async write(key: ObjectKey, content: Uint8Array, options: WriteOptions = {}): Promise<void> {
     const path = this.pathOf(key)
-    const temporary = join(this.temporary, randomUUID())
     const durable = options.durable ?? true
+    if (!durable && writeFresh(path, content)) return
+    const temporary = join(this.temporary, randomUUID())
     try {
       calls.inFolder(temporary, () => fs.writeFileSync(temporary, content, { flag: 'wx' }))
       if (durable) await calls.syncPath(temporary)
@@ -194,6 +195,17 @@ function foldersBetween(path: string, root: string): string[] {
   const folders: string[] = []
   for (let folder = dirname(path); folder.length >= root.length; folder = dirname(folder)) folders.push(folder)
   return folders
+}
+
+/** Where there is nothing to replace, a file that can be written again needs no other name first. */
+function writeFresh(path: string, content: Uint8Array): boolean {
+  try {
+    calls.inFolder(path, () => fs.writeFileSync(path, content, { flag: 'wx' }))
+    return true
+  } catch (error) {
+    if (calls.isErrno(error, 'EEXIST')) return false
+    throw error
+  }
 }
 
 async function syncIfThere(path: string): Promise<void> {

@@ -1,0 +1,144 @@
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import { type Digest, digestOf } from '../../oci/digest.ts'
+import { newUploadId, type UploadId } from '../../oci/name.ts'
+import type { Stage } from '../../storage/driver.ts'
+import { MemoryDriver } from '../../storage/drivers/memory.ts'
+import { layout } from '../../storage/layout.ts'
+import { recover } from '../../upkeep/recover.ts'
+import { digestFor, nameOf } from '../contracts/facts-tools.ts'
+import { type LocalRegistry, openLocal } from '../contracts/local-registry.ts'
+import { chunkOf, pushBlob } from '../contracts/push.ts'
+import { failsWith, pulled } from '../contracts/registry-tools.ts'
+import { readBack } from '../contracts/storage-tools.ts'
+
+const name = nameOf('library/alpine')
+const bytes = Buffer.from('the bytes of a layer')
+const digest = digestOf(bytes)
+const none = { finished: 0, resumed: 0, dropped: 0 }
+
+async function withRegistry(work: (local: LocalRegistry) => Promise<void>): Promise<void> {
+  const local = await openLocal(new MemoryDriver())
+  try {
+    await work(local)
+  } finally {
+    await local.close()
+  }
+}
+
+/** An upload whose process died somewhere in its commit: the row says so, and the stage is as it was then. */
+async function dyingUpload(local: LocalRegistry, committing: Digest = digest): Promise<{ id: UploadId; stage: Stage }> {
+  const { uploads } = local.repository(name)
+  const { id } = await uploads.start()
+  await uploads.append(id, chunkOf(bytes))
+  const row = await local.parts.facts.read.uploads.find(id)
+  await local.parts.facts.write((changed) => changed.uploads.setState(id, 'committing', committing, Date.now()))
+  return { id, stage: JSON.parse(row?.stage ?? '') as Stage }
+}
+
+async function dyingManifest({ parts }: LocalRegistry, of: Digest): Promise<void> {
+  const id = newUploadId()
+  const row = { id, repository: name, state: 'committing', stage: '', algorithm: 'sha256', committing: of } as const
+  await parts.facts.write((changed) => changed.uploads.add({ ...row, updatedAt: 1 }))
+}
+
+describe('a commit that was cut off', () => {
+  test('before its bytes moved goes on as an upload', () =>
+    withRegistry(async (local) => {
+      const { id } = await dyingUpload(local)
+      const { repository, parts } = local.again()
+      assert.deepEqual(await recover(parts), { ...none, resumed: 1 })
+      const { uploads, blobs } = repository(name)
+      assert.equal((await uploads.status(id)).offset, bytes.length)
+      await failsWith('blob-unknown', blobs.stat(digest))
+      await uploads.commit(id, digest, chunkOf(new Uint8Array()))
+      assert.ok((await pulled(blobs.open(digest))).equals(bytes))
+    }))
+
+  test('after its bytes were made durable goes on as an upload', () =>
+    withRegistry(async (local) => {
+      const { id, stage } = await dyingUpload(local)
+      await local.parts.driver.harden(stage)
+      const { repository, parts } = local.again()
+      assert.deepEqual(await recover(parts), { ...none, resumed: 1 })
+      assert.equal((await repository(name).uploads.status(id)).offset, bytes.length)
+    }))
+
+  test('after its bytes got their name becomes a blob, readable and linked', () =>
+    withRegistry(async (local) => {
+      const { id, stage } = await dyingUpload(local)
+      await local.parts.driver.seal(stage, layout.blob(digest))
+      const { repository, parts } = local.again()
+      assert.deepEqual(await recover(parts), { ...none, finished: 1 })
+      assert.ok((await pulled(repository(name).blobs.open(digest))).equals(bytes))
+      assert.deepEqual(await repository(name).uploads.commit(id, digest, chunkOf(new Uint8Array())), {
+        digest,
+        size: bytes.length,
+      })
+      await parts.settler.settleAll()
+      assert.equal(String(await readBack(parts.driver, layout.layer(name, digest))), digest)
+    }))
+
+  test('whose bytes are gone altogether begins from nothing', () =>
+    withRegistry(async (local) => {
+      const { id, stage } = await dyingUpload(local)
+      await local.parts.driver.discard(stage)
+      const { repository, parts } = local.again()
+      assert.deepEqual(await recover(parts), { ...none, resumed: 1 })
+      assert.equal((await repository(name).uploads.status(id)).offset, 0)
+    }))
+
+  test('is not finished with bytes of another length that lie under its digest', () =>
+    withRegistry(async (local) => {
+      const { id, stage } = await dyingUpload(local)
+      await local.parts.driver.discard(stage)
+      await local.parts.driver.write(layout.blob(digest), bytes.subarray(1))
+      const { repository, parts } = local.again()
+      assert.deepEqual(await recover(parts), { ...none, resumed: 1 })
+      await failsWith('blob-unknown', repository(name).blobs.stat(digest))
+      assert.equal((await repository(name).uploads.status(id)).offset, 0)
+    }))
+
+  test('after its transaction needs nothing', () =>
+    withRegistry(async (local) => {
+      await pushBlob(local.repository(name), bytes)
+      assert.deepEqual(await recover(local.again().parts), none)
+    }))
+})
+
+describe('a manifest that was announced', () => {
+  test('and not recorded loses its bytes', () =>
+    withRegistry(async (local) => {
+      await local.parts.driver.write(layout.blob(digest), bytes)
+      await dyingManifest(local, digest)
+      const { parts } = local.again()
+      assert.deepEqual(await recover(parts), { ...none, dropped: 1 })
+      assert.equal(await parts.driver.stat(layout.blob(digest)), undefined)
+    }))
+
+  test('whose bytes never came needs nothing but its row removed', () =>
+    withRegistry(async (local) => {
+      await dyingManifest(local, digest)
+      assert.deepEqual(await recover(local.again().parts), { ...none, dropped: 1 })
+      assert.deepEqual(await recover(local.again().parts), none)
+    }))
+
+  test('keeps bytes that another push had stored', () =>
+    withRegistry(async (local) => {
+      await pushBlob(local.repository('other'), bytes)
+      await dyingManifest(local, digest)
+      const { repository, parts } = local.again()
+      assert.deepEqual(await recover(parts), { ...none, dropped: 1 })
+      assert.ok((await pulled(repository('other').blobs.open(digest))).equals(bytes))
+    }))
+})
+
+describe('recovery', () => {
+  test('comes to an end with more than one batch, and does nothing the second time', () =>
+    withRegistry(async (local) => {
+      for (let n = 0; n < 1010; n++) await dyingManifest(local, digestFor(`manifest ${n}`))
+      await dyingUpload(local)
+      assert.deepEqual(await recover(local.parts), { finished: 0, resumed: 1, dropped: 1010 })
+      assert.deepEqual(await recover(local.parts), none)
+    }))
+})
