@@ -6,7 +6,7 @@ import { Failure } from '../oci/failure.ts'
 import type { Registry } from '../registry/registry.ts'
 import type { ClientAddress } from './client-address.ts'
 import { parseCredentials } from './credentials.ts'
-import type { Behaviour, Exchange, Health } from './exchange.ts'
+import type { Behaviour, Exchange, Health, RequestState } from './exchange.ts'
 import type { AccessLog, Logger } from './log.ts'
 import { logAccess } from './middleware/log-access.ts'
 import { replyFailures } from './middleware/reply-failures.ts'
@@ -27,12 +27,6 @@ export interface AppParts {
   readonly progress: ProgressWatch
   /** Sent with every answer. */
   readonly headers: Readonly<Record<string, string | string[]>>
-}
-
-/** What is known of a request beside Koa's context; `ctx.state` holds nothing else. */
-export interface RequestState {
-  id: string
-  identity?: string
 }
 
 export function createApp(parts: AppParts): Koa {

@@ -34,3 +34,9 @@ export interface Health {
   unready(): Promise<string | undefined>
   readonly draining: boolean
 }
+
+/** What is known of a request beside Koa's context; `ctx.state` holds nothing else. */
+export interface RequestState {
+  id: string
+  identity?: string
+}

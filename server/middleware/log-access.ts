@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import type { Context, Next } from 'koa'
-import type { RequestState } from '../app.ts'
 import type { ClientAddress } from '../client-address.ts'
+import type { RequestState } from '../exchange.ts'
 import type { AccessLog } from '../log.ts'
 
 /** One line a request, when its answer is complete or its client has gone. */

@@ -6,7 +6,7 @@
 import type { IncomingMessage } from 'node:http'
 import type { Context, Next } from 'koa'
 import { Failure, isFailure } from '../../oci/failure.ts'
-import type { RequestState } from '../app.ts'
+import type { RequestState } from '../exchange.ts'
 import { answerTo, answerToUnknown, type FailureAnswer } from '../failures.ts'
 import type { Logger } from '../log.ts'
 
