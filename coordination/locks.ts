@@ -16,7 +16,7 @@ export interface Taking {
 }
 
 export interface Locks {
-  /** Runs `work` while holding `name`; `asked` fires when somebody else asks for it. */
+  /** Runs `work` while holding `name`; `asked` fires when somebody else asks for it, and may have fired already. */
   hold<T>(name: string, taking: Taking, work: (asked: AbortSignal) => Promise<T>): Promise<T>
   /** Whether somebody holds it now. */
   isHeld(name: string): boolean

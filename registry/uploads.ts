@@ -116,7 +116,9 @@ export function createUploads(parts: LocalParts, name: RepositoryName, caller: C
     refuseMisplaced(row.id, stage.size, chunk)
     const hash = hashes.take(row.id, stage.size, row.algorithm)
     const letGo = () => chunk.body.destroy(new Error('another request took this upload over'))
-    asked.addEventListener('abort', letGo, { once: true })
+    // Somebody may have asked before this writer came to listen.
+    if (asked.aborted) letGo()
+    else asked.addEventListener('abort', letGo, { once: true })
     const { stage: grown, broken } = await driver
       .append(stage, chunk.body, (piece) => hash?.update(piece))
       .finally(() => asked.removeEventListener('abort', letGo))
