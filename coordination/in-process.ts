@@ -8,39 +8,30 @@ interface Holder {
   readonly released: Promise<void>
 }
 
-interface Holding {
-  readonly asked: AbortSignal
-  release(): void
-}
-
 export function createInProcessLocks(): Locks {
   const holders = new Map<string, Holder>()
 
-  async function take(name: string, { when, patienceMs = defaultPatienceMs }: Taking): Promise<Holding> {
-    const deadline = Date.now() + patienceMs
-    for (let holder = holders.get(name); holder; holder = holders.get(name)) {
-      if (when === 'give up' || Date.now() >= deadline) throw new LockBusy(name)
-      if (when === 'ask') holder.asked.abort()
-      await releasedWithin(holder.released, deadline - Date.now())
-    }
-    // Nothing is awaited between finding it free and taking it: others may have waited for the same release.
-    const asked = new AbortController()
-    const { promise: released, resolve } = Promise.withResolvers<void>()
-    holders.set(name, { asked, released })
-    const release = () => {
-      holders.delete(name)
-      resolve()
-    }
-    return { asked: asked.signal, release }
+  async function wait(name: string, holder: Holder, when: Taking['when'], deadline: number): Promise<void> {
+    if (when === 'give up' || Date.now() >= deadline) throw new LockBusy(name)
+    if (when === 'ask') holder.asked.abort()
+    await releasedWithin(holder.released, deadline - Date.now())
   }
 
   return {
     async hold<T>(name: string, taking: Taking, work: (asked: AbortSignal) => Promise<T>): Promise<T> {
-      const { asked, release } = await take(name, taking)
+      const deadline = Date.now() + (taking.patienceMs ?? defaultPatienceMs)
+      for (let holder = holders.get(name); holder; holder = holders.get(name)) {
+        await wait(name, holder, taking.when, deadline)
+      }
+      // Nothing is awaited from finding it free to working: others may have waited for the same release.
+      const asked = new AbortController()
+      const { promise: released, resolve } = Promise.withResolvers<void>()
+      holders.set(name, { asked, released })
       try {
-        return await work(asked)
+        return await work(asked.signal)
       } finally {
-        release()
+        holders.delete(name)
+        resolve()
       }
     },
     isHeld: (name) => holders.has(name),

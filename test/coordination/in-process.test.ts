@@ -4,19 +4,18 @@ import { createInProcessLocks } from '../../coordination/in-process.ts'
 import { LockBusy } from '../../coordination/locks.ts'
 import { severalTurns } from '../contracts/storage-tools.ts'
 
-const forLong = 3_600_000
+/** Longer than any of these tests takes, and no longer than a failed one should keep its process. */
+const forLong = 20_000
 
 /** Takes `name` and keeps it until `release`. */
 function held(locks: ReturnType<typeof createInProcessLocks>, name: string) {
   const { promise, resolve } = Promise.withResolvers<void>()
-  let asked = false
+  let asked: AbortSignal | undefined
   const done = locks.hold(name, { when: 'give up' }, async (signal) => {
-    signal.addEventListener('abort', () => {
-      asked = true
-    })
+    asked = signal
     await promise
   })
-  return { done, release: resolve, wasAsked: () => asked }
+  return { done, release: resolve, wasAsked: () => asked?.aborted }
 }
 
 describe('a lock', () => {

@@ -100,6 +100,24 @@ describe('another process', () => {
   })
 })
 
+describe('a transaction', () => {
+  test('is acknowledged after a sync that began after its commit, where it is to be durable', async (t) => {
+    const { open } = setUp(t)
+    const facts = await open()
+    const order: string[] = []
+    const { fdatasync } = fs
+    t.mock.method(fs, 'fdatasync', (fd: number, done: fs.NoParamCallback) => {
+      void facts.read.store.get('key').then((value) => order.push(`sync of ${value}`))
+      fdatasync(fd, done)
+    })
+    await facts.write((changed) => changed.store.set('key', 'one'), { durable: false })
+    order.push('committed')
+    await facts.write((changed) => changed.store.set('key', 'two'))
+    order.push('durable')
+    assert.deepEqual(order, ['committed', 'sync of two', 'durable'])
+  })
+})
+
 describe('a database', () => {
   test('of a newer program is refused by name and left as it is', async (t) => {
     const { path, open, close } = setUp(t)

@@ -4,9 +4,8 @@ import { describe, test } from 'node:test'
 import { digestOf } from '../../oci/digest.ts'
 import { MemoryDriver } from '../../storage/drivers/memory.ts'
 import { layout } from '../../storage/layout.ts'
-import { digestFor } from '../contracts/facts-tools.ts'
 import { type LocalRegistry, openLocal } from '../contracts/local-registry.ts'
-import { chunkOf, pushBlob } from '../contracts/push.ts'
+import { chunkOf, pushBlob, pushImage } from '../contracts/push.ts'
 import { failsWith, pulled } from '../contracts/registry-tools.ts'
 import { brokenBody, randomBytes, severalTurns } from '../contracts/storage-tools.ts'
 import { type FaultyDriver, faultyDriver } from './faulty-driver.ts'
@@ -104,13 +103,21 @@ describe('bytes', () => {
       assert.ok((await pulled(local.repository('a').blobs.open(digest))).equals(bytes))
     }))
 
+  test('that a power cut took are not vouched for', () =>
+    withRegistry(async (local) => {
+      const { id } = await local.repository('a').uploads.start()
+      await local.repository('a').uploads.append(id, chunkOf(bytes))
+      await local.parts.driver.write(layout.upload(id), bytes.subarray(0, 700))
+      const { uploads, blobs } = local.again().repository('a')
+      await failsWith('digest-mismatch', uploads.commit(id, digest, chunkOf(nothing)))
+      await failsWith('blob-unknown', blobs.stat(digest))
+    }))
+
   test('that a power cut took are asked for again', () =>
     withRegistry(async (local) => {
       const { id } = await local.repository('a').uploads.start()
       await local.repository('a').uploads.append(id, chunkOf(bytes.subarray(0, 2000)))
-      const { driver } = local.parts
-      const key = layout.upload(id)
-      await driver.write(key, bytes.subarray(0, 700))
+      await local.parts.driver.write(layout.upload(id), bytes.subarray(0, 700))
       const { uploads, blobs } = local.again().repository('a')
       assert.equal((await uploads.status(id)).offset, 700)
       await failsWith('upload-offset-mismatch', uploads.append(id, chunkOf(bytes.subarray(2000), 2000)))
@@ -160,23 +167,49 @@ describe('an upload', () => {
         { digest, size: 3000 },
       ])
     }))
+})
 
-  test('heals a blob whose bytes are damaged', () =>
-    withRegistry(async (local) => {
-      const repository = local.repository('a')
-      await pushBlob(repository, bytes)
-      for (const damage of [bytes.subarray(0, 100), Buffer.alloc(3000), nothing]) {
-        await local.parts.driver.write(layout.blob(digest), damage)
-        const fresh = local.again()
-        await failsWith('blob-unknown', fresh.repository('a').blobs.open(digest))
-        assert.deepEqual(fresh.damaged, [layout.blob(digest)])
-        await pushBlob(fresh.repository('a'), bytes)
-        assert.ok((await pulled(fresh.repository('a').blobs.open(digest))).equals(bytes))
+describe('a blob', () => {
+  for (const [kind, content] of Object.entries({ small: bytes, large: randomBytes(200_000) })) {
+    test(`that is ${kind} and damaged is unknown, named, and healed by a push`, () =>
+      withRegistry(async (local) => {
+        const key = layout.blob(digestOf(content))
+        const opening = ({ repository }: LocalRegistry) => repository('a').blobs.open(digestOf(content))
+        await pushBlob(local.repository('a'), content)
+        for (const damage of [content.subarray(0, 100), Buffer.alloc(content.length + 1), nothing, undefined]) {
+          await (damage ? local.parts.driver.write(key, damage) : local.parts.driver.delete(key))
+          const fresh = local.again()
+          await failsWith('blob-unknown', opening(fresh))
+          assert.deepEqual(fresh.damaged, [key])
+          await pushBlob(fresh.repository('a'), content)
+          assert.ok((await pulled(opening(fresh))).equals(content))
+        }
+      }))
+  }
+
+  test('appears under its digest only after a durable row has named it', () =>
+    withRegistry(async (local, faulty) => {
+      const states: (string | undefined)[] = []
+      const { seal, write } = faulty.driver
+      const stateOf = async (wanted: string) => {
+        const rows = await local.parts.facts.read.uploads.idle('committing', Number.MAX_SAFE_INTEGER, 10)
+        states.push(rows.find(({ committing }) => committing === wanted)?.state)
       }
-      await local.parts.driver.delete(layout.blob(digest))
-      await failsWith('blob-unknown', local.again().repository('a').blobs.open(digest))
+      Object.assign(faulty.driver, {
+        seal: async (...args: Parameters<typeof seal>) => {
+          if (args[1] === layout.blob(digest)) await stateOf(digest)
+          await seal(...args)
+        },
+        write: async (...args: Parameters<typeof write>) => {
+          if (!args[0].endsWith('/data')) return write(...args)
+          await args[2]?.after
+          await stateOf(digestOf(args[1]))
+          await write(...args)
+        },
+      })
       await pushBlob(local.repository('a'), bytes)
-      assert.ok((await pulled(local.repository('a').blobs.open(digest))).equals(bytes))
-      assert.equal(await local.repository('a').blobs.mount(digestFor('other')), undefined)
+      assert.deepEqual(states, ['committing'])
+      await pushImage(local.repository('a'), 'latest')
+      assert.equal(states.at(-1), 'committing', 'a manifest is announced, too')
     }))
 })

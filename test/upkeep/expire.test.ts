@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import type { UploadId } from '../../oci/name.ts'
+import type { ObjectKey } from '../../storage/driver.ts'
 import { MemoryDriver } from '../../storage/drivers/memory.ts'
-import { layout } from '../../storage/layout.ts'
 import { expireUploads, finishedForMs } from '../../upkeep/expire.ts'
 import { digestFor, nameOf } from '../contracts/facts-tools.ts'
 import { openLocal } from '../contracts/local-registry.ts'
@@ -39,7 +39,7 @@ async function openWorld() {
     },
     expire: () => expireUploads({ ...local.parts, uploadAgeMs: day }),
     rows: async (id: UploadId) => (await local.parts.facts.read.uploads.find(id)) !== undefined,
-    stored: () => keysUnder(local.parts.driver, layout.repositories),
+    stored: () => keysUnder(local.parts.driver, 'berth/uploads' as ObjectKey),
     async begin(text: string): Promise<UploadId> {
       const { id } = await uploads.start()
       await uploads.append(id, chunkOf(Buffer.from(text)))
@@ -81,6 +81,22 @@ describe('an upload that nobody came back for', () => {
       })
       assert.deepEqual([await rows(held), await rows(other)], [true, false])
       assert.equal(await expire(), 1)
+    }))
+
+  test('is left alone where somebody came back just now', () =>
+    withRegistry(async ({ local, uploads, begin, pass }) => {
+      const id = await begin('first')
+      pass(2 * day)
+      const { facts } = local.parts
+      const idle: typeof facts.read.uploads.idle = async (...args) => {
+        const rows = await facts.read.uploads.idle(...args)
+        pass(1)
+        if (rows.length > 0) await uploads.append(id, chunkOf(Buffer.from(' second')))
+        return rows
+      }
+      const late = { ...facts, read: { ...facts.read, uploads: { ...facts.read.uploads, idle } } }
+      assert.equal(await expireUploads({ ...local.parts, facts: late, uploadAgeMs: day }), 0)
+      assert.equal((await uploads.status(id)).offset, 12)
     }))
 
   test('is given up later where storage fails now', () =>
