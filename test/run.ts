@@ -17,7 +17,7 @@ type RunEvent = RunEvents extends AsyncIterable<infer E> ? E : never
 type Outcome = { readonly name: string; readonly detail: string }
 type FileState = { readonly path: string[]; readonly children: number[]; output: string }
 
-const FILE_TIMEOUT_MS = 15 * 60_000
+const FILE_TIMEOUT_MS = 5 * 60_000
 
 const passed: Outcome[] = []
 const failed: Outcome[] = []
