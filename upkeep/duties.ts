@@ -1,12 +1,13 @@
 /** What keeps house while the registry serves, and how often. */
 import type { Settler } from '../registry/settle.ts'
-import { type ExpireParts, expirableUploads, expireUploads } from './expire.ts'
+import { expirableUploads, expireUploads, forgetFinished, type UploadParts } from './expire.ts'
 import type { Duty } from './upkeep.ts'
 
 const clearOwedEveryMs = 5_000
 const settleOwedEveryMs = 60_000
+const forgetFinishedEveryMs = 10 * 60_000
 
-export interface DutyParts extends Omit<ExpireParts, 'uploadAgeMs'> {
+export interface DutyParts extends UploadParts {
   readonly settler: Settler
   /** Where it says what it did. */
   readonly tell: (figures: object, message: string) => void
@@ -24,6 +25,7 @@ export function createDuties(parts: DutyParts, purging: UploadPurging): Duty[] {
   const duties: Duty[] = [
     { name: 'clear what is settled', everyMs: clearOwedEveryMs, run: parts.settler.clear },
     { name: 'settle what is owed', everyMs: settleOwedEveryMs, run: parts.settler.settleAll },
+    { name: 'forget finished uploads', everyMs: forgetFinishedEveryMs, run: () => forgetFinished(parts) },
   ]
   if (purging) {
     const due = { ...parts, uploadAgeMs: purging.ageMs }
@@ -32,7 +34,7 @@ export function createDuties(parts: DutyParts, purging: UploadPurging): Duty[] {
       const ids = (await expirableUploads(due, namedUploads)).map((upload) => upload.id)
       parts.tell({ uploads: ids.length, ids }, 'would give up abandoned uploads')
     }
-    duties.push({ name: 'expire uploads', everyMs: purging.intervalMs, run })
+    duties.push({ name: 'expire uploads', everyMs: purging.intervalMs, run, atStart: true })
   }
   return duties
 }

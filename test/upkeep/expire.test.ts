@@ -3,7 +3,7 @@ import { describe, test } from 'node:test'
 import type { UploadId } from '../../oci/name.ts'
 import type { ObjectKey } from '../../storage/driver.ts'
 import { MemoryDriver } from '../../storage/drivers/memory.ts'
-import { expireUploads, finishedForMs } from '../../upkeep/expire.ts'
+import { expireUploads, finishedForMs, forgetFinished } from '../../upkeep/expire.ts'
 import { digestFor, nameOf } from '../contracts/facts-tools.ts'
 import { openLocal } from '../contracts/local-registry.ts'
 import { chunkOf } from '../contracts/push.ts'
@@ -38,6 +38,7 @@ async function openWorld() {
       now += ms
     },
     expire: () => expireUploads({ ...local.parts, uploadAgeMs: day }),
+    forget: () => forgetFinished(local.parts),
     rows: async (id: UploadId) => (await local.parts.facts.read.uploads.find(id)) !== undefined,
     stored: () => keysUnder(local.parts.driver, 'berth/uploads' as ObjectKey),
     async begin(text: string): Promise<UploadId> {
@@ -60,6 +61,21 @@ describe('an upload that nobody came back for', () => {
       await failsWith('upload-unknown', uploads.status(id))
       assert.deepEqual(await stored(), [])
       assert.equal(await expire(), 0)
+    }))
+
+  test('keeps none of the others where its bytes cannot be removed, and is told', () =>
+    withRegistry(async ({ faulty, begin, pass, expire, rows }) => {
+      const ids = [await begin('one'), await begin('two'), await begin('three')]
+      pass(2 * day)
+      faulty.arm(1, 'refused', 'EIO')
+      const told = await expire().then(
+        (count) => count,
+        (error: Error) => error.message,
+      )
+      faulty.disarm()
+      const left = (await Promise.all(ids.map(rows))).filter((kept) => kept).length
+      // The fault strikes once: the failing one is taken up again while the others are still being removed.
+      assert.deepEqual([left, typeof told === 'string'], [0, true])
     }))
 
   test('is as old as its last chunk', () =>
@@ -122,16 +138,16 @@ describe('an upload that nobody came back for', () => {
 
 describe('the memory of a finished upload', () => {
   test('lasts as long as a closing request may be repeated, and takes no bytes with it', () =>
-    withRegistry(async ({ local, uploads, begin, pass, expire, rows }) => {
+    withRegistry(async ({ local, uploads, begin, pass, forget, rows }) => {
       const id = await begin('whole')
       const digest = digestFor('whole')
       const commit = () => uploads.commit(id, digest, chunkOf(new Uint8Array()))
       await commit()
       pass(finishedForMs)
-      await expire()
+      await forget()
       assert.deepEqual(await commit(), { digest, size: 5 })
       pass(1)
-      await expire()
+      await forget()
       assert.equal(await rows(id), false)
       await failsWith('upload-unknown', commit())
       assert.equal((await local.repository(name).blobs.stat(digest)).size, 5)

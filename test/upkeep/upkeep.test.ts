@@ -34,6 +34,14 @@ describe('a background duty', () => {
     await upkeep.stop()
   })
 
+  test('that should not wait for its time runs at once as well', async () => {
+    let runs = 0
+    const run = async () => void runs++
+    const upkeep = startUpkeep([{ name: 'expire', everyMs: 3_600_000, atStart: true, run }], () => {})
+    assert.equal(runs, 1)
+    await upkeep.stop()
+  })
+
   test('that fails is reported and runs again', async (t) => {
     const { runs, errors, upkeep, pass } = setUp(t)
     pass(1000)
