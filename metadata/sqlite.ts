@@ -78,12 +78,35 @@ function openConnection(path: string, shared: boolean): DatabaseSync {
 }
 
 function createFacts(writer: DatabaseSync, reader: DatabaseSync, wal: WalSync, checkpointer?: Worker): Facts {
-  const read = factQueries(connectionSql(reader))
   const inTransaction = factQueries(connectionSql(writer))
   let last: Promise<unknown> = Promise.resolve()
+  let closing: Promise<void> | undefined
+
+  /** On a connection that is also written to, a read must not fall into a transaction that is under way. */
+  function inTurn(sql: Sql): Sql {
+    const all: Sql['all'] = (statement) => {
+      const mine = last.then(() => sql.all(statement))
+      last = mine.catch(() => {})
+      return mine
+    }
+    return { build: sql.build, all }
+  }
+
+  async function close(): Promise<void> {
+    await last
+    if (checkpointer) {
+      checkpointer.ref()
+      const ended = new Promise((resolve) => checkpointer.once('exit', resolve))
+      checkpointer.postMessage('close')
+      await ended
+    }
+    await wal.close()
+    if (reader !== writer) reader.close()
+    writer.close()
+  }
 
   return {
-    read,
+    read: factQueries(reader === writer ? inTurn(connectionSql(reader)) : connectionSql(reader)),
     async write<T>(work: (facts: FactQueries) => Promise<T>, { durable = true } = {}): Promise<T> {
       const mine = last.then(() => transaction(writer, () => work(inTransaction)))
       last = mine.catch(() => {})
@@ -94,18 +117,7 @@ function createFacts(writer: DatabaseSync, reader: DatabaseSync, wal: WalSync, c
     async probe() {
       reader.prepare('select 1').get()
     },
-    async close() {
-      await last
-      if (checkpointer) {
-        checkpointer.ref()
-        const ended = new Promise((resolve) => checkpointer.once('exit', resolve))
-        checkpointer.postMessage('close')
-        await ended
-      }
-      await wal.close()
-      if (reader !== writer) reader.close()
-      writer.close()
-    },
+    close: () => (closing ??= close()),
   }
 }
 

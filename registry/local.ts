@@ -9,8 +9,6 @@ import { createReferrers } from './referrers.ts'
 import type { Registry, Tags } from './registry.ts'
 import { createUploads } from './uploads.ts'
 
-export type { LocalParts } from './local-parts.ts'
-
 /** What a repository's name can hold; no name contains anything else. */
 const mayName = /^[a-z0-9._/-]*$/i
 

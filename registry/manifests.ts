@@ -49,6 +49,7 @@ export function createManifests(parts: LocalParts, name: RepositoryName): Manife
     const tags = [...new Set('tag' in reference ? [reference.tag] : push.tags)]
     const repository = await facts.read.repositories.find(name)
     await refuseMissing(facts.read, repository?.id, manifest)
+    if (push.condition) await refuseUnlessTrue(facts.read, repository?.id, tags, push.condition)
     const arrival = newUploadId()
     await blobs.write(digest, push.bytes, announce(arrival, digest))
     const owed = await facts.write((changed) => record(changed, { manifest, digest, tags, push, arrival }))
@@ -154,15 +155,18 @@ interface Recording {
   readonly arrival: UploadId
 }
 
-/** If-Match and If-None-Match on a push by tag, decided in the transaction that moves the tag (RFC 9110 section 13). */
+/**
+ * If-Match and If-None-Match on a push by tag (RFC 9110 section 13): looked at before the bytes are written, decided in the
+ * transaction that moves the tag.
+ */
 async function refuseUnlessTrue(
   changed: FactQueries,
-  repository: number,
+  repository: number | undefined,
   tags: readonly Tag[],
   condition: TagCondition,
 ): Promise<void> {
   for (const tag of tags) {
-    const current = await changed.tags.digest(repository, tag)
+    const current = repository === undefined ? undefined : await changed.tags.digest(repository, tag)
     const holds =
       condition.kind === 'absent'
         ? current === undefined

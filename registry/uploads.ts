@@ -171,8 +171,13 @@ export function createUploads(parts: LocalParts, name: RepositoryName, caller: C
 
   async function publish({ row, stage }: Upload, digest: Digest): Promise<BlobInfo> {
     const named = facts.write((changed) => changed.uploads.setState(row.id, 'committing', digest, clock()))
-    await Promise.all([named, driver.harden(stage)])
-    await blobs.adopt(digest, stage)
+    try {
+      await Promise.all([named, driver.harden(stage)])
+      await blobs.adopt(digest, stage)
+    } catch (error) {
+      await named.then(() => receiveAgain(row.id, stage)).catch(() => {})
+      throw error
+    }
     const owed = [layout.layer(name, digest)]
     await facts.write(async (changed) => {
       const now = clock()
@@ -185,6 +190,12 @@ export function createUploads(parts: LocalParts, name: RepositoryName, caller: C
     hashes.forget(row.id)
     await settler.settle(owed)
     return { digest, size: stage.size }
+  }
+
+  /** A commit that storage refused can be repeated as long as the bytes have not moved. */
+  async function receiveAgain(id: UploadId, stage: Stage): Promise<void> {
+    if (!(await driver.stat(stage.key))) return
+    await facts.write((changed) => changed.uploads.setState(id, 'receiving', undefined, clock()), { durable: false })
   }
 
   async function discard({ row, stage }: Upload): Promise<void> {

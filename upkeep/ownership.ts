@@ -66,6 +66,7 @@ async function readDocument(driver: StorageDriver): Promise<StoreDocument | unde
 /** A tree that another registry wrote holds facts which Berth does not know. Writes nothing. */
 export async function refuseForeign(driver: StorageDriver): Promise<void> {
   if (await driver.stat(layout.store)) return
+  if (await driver.stat(layout.database)) throw new VolumeRefused(lostDocument)
   for (const prefix of [layout.repositories, layout.blobs]) {
     if (await hasAny(driver, prefix)) {
       throw new VolumeRefused(

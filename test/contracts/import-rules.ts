@@ -46,10 +46,6 @@ export const folderRules: Readonly<Record<string, FolderRule>> = {
 export const fileRules: Readonly<Record<string, FolderRule>> = {
   // The one file that picks concrete parts.
   'server/compose.ts': { ours: Object.keys(folderRules).filter((folder) => folder !== 'cli' && folder !== 'web') },
-  // It tells its operator in one line what only these errors say.
-  'server/main.ts': {
-    ours: ['oci', 'metadata/migrations.ts', 'storage/root-lock.ts', 'upkeep/ownership.ts'],
-  },
 }
 
 /** Where a package, or a part of Node, may be imported. What is not named here may be imported nowhere. */
@@ -142,22 +138,10 @@ function packageOf(specifier: string): string {
     .join('/')
 }
 
-/** A file whose types its own parts name: these imports, gone at run time, are no circle. */
-const namesTypesOf: Readonly<Record<string, string>> = { 'server/middleware': 'server/app.ts' }
-
-function isCounted(each: Import): boolean {
-  return !(each.isType && targetOf(each) === namesTypesOf[posix.dirname(each.from)])
-}
-
 /** A way round that leads back to its beginning, where there is one. Types count: they tie files together, too. */
 export function findCycle(sources: readonly Source[]): readonly string[] | undefined {
   const edges = new Map(
-    sources.map((source) => [
-      source.path,
-      importsOf(source)
-        .filter(isCounted)
-        .flatMap((each) => targetOf(each) ?? []),
-    ]),
+    sources.map((source) => [source.path, importsOf(source).flatMap((each) => targetOf(each) ?? [])]),
   )
   const done = new Set<string>()
   const follow = (path: string, way: readonly string[]): readonly string[] | undefined => {

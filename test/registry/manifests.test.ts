@@ -35,20 +35,30 @@ describe('a manifest', () => {
       }
     }))
 
-  test('that is refused in the last moment loses its bytes at the next start, and only then', () =>
+  test('that its condition refuses at first sight leaves nothing behind', () =>
     withRegistry(async (local) => {
       const repository = local.repository('a')
       const first = await pushImage(repository, 'latest', 'first')
-      const second = partsOf('second')
-      await Promise.all([pushBlob(repository, second.config), pushBlob(repository, second.layer)])
-      const push = manifestPush(imageJson(second), { condition: { kind: 'absent' } })
-      await failsWith('precondition-failed', repository.manifests.put(latest, push))
       const again = manifestPush(imageJson(first.parts), { condition: { kind: 'absent' } })
       await failsWith('precondition-failed', repository.manifests.put(latest, again))
+      assert.deepEqual(await recover(local.again().parts), { finished: 0, resumed: 0, dropped: 0 })
+    }))
+
+  test('that is refused in the last moment loses its bytes at the next start, and only then', () =>
+    withRegistry(async (local) => {
+      const repository = local.repository('a')
+      const both = [partsOf('one'), partsOf('two')]
+      for (const { config, layer } of both) for (const part of [config, layer]) await pushBlob(repository, part)
+      const pushes = both.map((parts) => manifestPush(imageJson(parts), { condition: { kind: 'absent' } }))
+      const outcomes = await Promise.allSettled(pushes.map((push) => repository.manifests.put(latest, push)))
+      const lost = outcomes.findIndex((outcome) => outcome.status === 'rejected')
+      assert.equal(outcomes.filter((outcome) => outcome.status === 'rejected').length, 1)
       const restarted = local.again()
-      assert.deepEqual(await recover(restarted.parts), { finished: 0, resumed: 0, dropped: 2 })
-      assert.equal(await restarted.parts.driver.stat(layout.blob(digestOf(push.bytes))), undefined)
-      assert.equal((await restarted.repository('a').manifests.get(latest)).digest, first.digest)
+      assert.deepEqual(await recover(restarted.parts), { finished: 0, resumed: 0, dropped: 1 })
+      const digest = digestOf(pushes[lost]?.bytes ?? Buffer.of())
+      assert.equal(await restarted.parts.driver.stat(layout.blob(digest)), undefined)
+      const kept = await restarted.repository('a').manifests.get(latest)
+      assert.equal(kept.digest, digestOf(pushes[1 - lost]?.bytes ?? Buffer.of()))
     }))
 
   test('may name what is not here where its owner allows it', () =>
