@@ -3,6 +3,8 @@
 // biome-ignore lint/style/useNodejsImportProtocol: see above
 import { existsSync } from 'fs'
 // biome-ignore lint/style/useNodejsImportProtocol: see above
+import module from 'module'
+// biome-ignore lint/style/useNodejsImportProtocol: see above
 import { fileURLToPath } from 'url'
 /* The program: runs here where this Node.js can, else in the one that came with the package. */
 import { findNode, isRecent, refuse, runWith } from './find-node.js'
@@ -34,6 +36,9 @@ function runHere() {
   const source = new URL('../cli/main.ts', import.meta.url)
   const emitted = new URL('../dist/cli/main.js', import.meta.url)
   const main = existsSync(fileURLToPath(source)) ? source : emitted
+  // A third off the time to start. Beside the program, and not where others may write; a folder that cannot be written is
+  // done without.
+  module.enableCompileCache(fileURLToPath(new URL('../node_modules/.cache/berth', import.meta.url)))
   import(main.href)
     .then((cli) => cli.run(process.argv))
     .catch((error) => {

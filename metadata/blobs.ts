@@ -43,7 +43,7 @@ export function blobFacts(sql: Sql): BlobFacts {
   const isLinked = query<Linked>()(sql, (build, p) =>
     build.selectFrom('links').select('digest').where('repository_id', '=', p.repository).where('digest', '=', p.digest),
   )
-  const anyHolder = query<{ digest: string }>()(sql, (build, p) =>
+  const holders = query<{ digest: string; limit: number }>()(sql, (build, p) =>
     build
       .selectFrom('links')
       .innerJoin('repositories', 'repositories.id', 'links.repository_id')
@@ -51,7 +51,7 @@ export function blobFacts(sql: Sql): BlobFacts {
       .select('repositories.name')
       .where('links.digest', '=', p.digest)
       .where('repositories.deleted_at', 'is', null)
-      .limit(1),
+      .limit(p.limit),
   )
   const touch = query<Linked & { now: number }>()(sql, (build, p) =>
     build
@@ -71,7 +71,8 @@ export function blobFacts(sql: Sql): BlobFacts {
     link: async (repository, digest, now) => (await first(sql, link({ repository, digest, now })))?.created_at === now,
     unlink: async (repository, digest) => (await first(sql, unlink({ repository, digest }))) !== undefined,
     isLinked: async (repository, digest) => (await first(sql, isLinked({ repository, digest }))) !== undefined,
-    anyHolder: async (digest) => (await first(sql, anyHolder({ digest })))?.name as RepositoryName | undefined,
+    holders: async (digest, limit) =>
+      (await sql.all(holders({ digest, limit }))).map((row) => row.name as RepositoryName),
     touch: async (repository, digest, now) => void (await sql.all(touch({ repository, digest, now }))),
     linkedAmong: async (repository, digests) => {
       const found = new Set<string>()

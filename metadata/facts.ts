@@ -4,6 +4,7 @@
  */
 import type { Digest, DigestAlgorithm } from '../oci/digest.ts'
 import type { RepositoryName, Tag, UploadId } from '../oci/name.ts'
+import type { Page } from '../oci/page.ts'
 import type { RepositoryState, UploadState } from './schema.ts'
 
 export interface Facts {
@@ -65,8 +66,8 @@ export interface BlobFacts {
   isLinked(repositoryId: number, digest: Digest): Promise<boolean>
   /** Those of the digests that this repository may read. */
   linkedAmong(repositoryId: number, digests: readonly string[]): Promise<Set<string>>
-  /** Any repository that may read the blob. */
-  anyHolder(digest: Digest): Promise<RepositoryName | undefined>
+  /** Repositories that may read the blob, at most `limit`. */
+  holders(digest: Digest, limit: number): Promise<RepositoryName[]>
   /** Notes that somebody relies on it. */
   touch(repositoryId: number, digest: Digest, now: number): Promise<void>
 }
@@ -89,6 +90,20 @@ export interface ReferrerRow extends ManifestRow {
   readonly annotations?: Readonly<Record<string, string>>
 }
 
+export interface ReferrersWanted {
+  readonly after: string
+  readonly limit: number
+  /** The page ends before its rows, as JSON, could be longer than this; it holds at least one. */
+  readonly bytes: number
+  /** All where there are none. */
+  readonly artifactTypes: readonly string[]
+}
+
+export interface PastTag {
+  readonly tag: Tag
+  readonly digest: Digest
+}
+
 export interface ManifestFacts {
   find(repository: RepositoryName, digest: Digest): Promise<ManifestRow | undefined>
   findTagged(repository: RepositoryName, tag: Tag): Promise<ManifestRow | undefined>
@@ -97,13 +112,9 @@ export interface ManifestFacts {
   among(repositoryId: number, digests: readonly string[]): Promise<Set<string>>
   /** Manifests of the repository that name this digest, at most `limit`. */
   parents(repositoryId: number, child: Digest, limit: number): Promise<Digest[]>
-  referrers(
-    repository: RepositoryName,
-    subject: Digest,
-    after: string,
-    limit: number,
-    artifactTypes: readonly string[],
-  ): Promise<ReferrerRow[]>
+  /** Takes away every tag that points to it; returns all that each of them ever pointed to. */
+  untag(repositoryId: number, digest: Digest): Promise<PastTag[]>
+  referrers(repository: RepositoryName, subject: Digest, wanted: ReferrersWanted): Promise<Page<ReferrerRow>>
 }
 
 export interface TagFacts {
@@ -136,6 +147,8 @@ export interface UploadFacts {
   /** Records how far it came; false where it is no longer receiving. */
   progress(id: UploadId, stage: string, hashed: Digest | undefined, now: number): Promise<boolean>
   setState(id: UploadId, state: UploadState, committing: Digest | undefined, now: number): Promise<void>
+  /** Nobody knows any more what the bytes of uploads under way hash to. */
+  forgetHashes(): Promise<void>
   remove(id: UploadId): Promise<boolean>
   /** Those in a state that nobody used since `before`, oldest first. */
   idle(state: UploadState, before: number, limit: number): Promise<UploadRow[]>

@@ -1,4 +1,7 @@
+import { sql as raw } from 'kysely'
 import type { Digest } from '../oci/digest.ts'
+import type { Tag } from '../oci/name.ts'
+import type { Page } from '../oci/page.ts'
 import type { ManifestFacts, ManifestRow, NewManifest, ReferrerRow } from './facts.ts'
 import { batches, first, query, type Sql, statement } from './sql.ts'
 
@@ -72,6 +75,7 @@ export function manifestFacts(sql: Sql): ManifestFacts {
       }
       return found
     },
+    untag: createUntag(sql),
     referrers: createReferrers(sql),
   }
 }
@@ -127,26 +131,83 @@ function createPut(sql: Sql): ManifestFacts['put'] {
   }
 }
 
+/**
+ * Annotations may take up megabytes a row: a page is measured by lengths, which the database knows without reading the
+ * text, before any of it is loaded.
+ */
 function createReferrers(sql: Sql): ManifestFacts['referrers'] {
-  return async (name, subject, after, limit, artifactTypes) => {
-    let chosen = sql.build
-      .selectFrom('repositories')
-      .innerJoin('manifests', 'manifests.repository_id', 'repositories.id')
-      .select([
-        'manifests.digest',
-        'manifests.media_type',
-        'manifests.size',
-        'manifests.artifact_type',
-        'manifests.annotations',
-      ])
-      .where('repositories.name', '=', name)
-      .where('repositories.deleted_at', 'is', null)
+  return async (name, subject, { after, limit, bytes, artifactTypes }) => {
+    let measured = manifestsOf(sql, name)
+      .select(['manifests.digest', jsonLength])
       .where('manifests.subject', '=', subject)
       .where('manifests.digest', '>', after)
       .orderBy('manifests.digest')
-      .limit(limit)
-    if (artifactTypes.length > 0) chosen = chosen.where('manifests.artifact_type', 'in', artifactTypes)
-    return (await sql.all(statement(chosen))).map(toReferrer)
+      .limit(limit + 1)
+    if (artifactTypes.length > 0) measured = measured.where('manifests.artifact_type', 'in', artifactTypes)
+    const { entries, next } = pageWithin(await sql.all(statement(measured)), limit, bytes)
+    const rows = new Map<string, ReferrerRow>()
+    for (const batch of batches(entries)) {
+      const chosen = manifestsOf(sql, name)
+        .select(['manifests.digest', 'manifests.media_type', 'manifests.size'])
+        .select(['manifests.artifact_type', 'manifests.annotations'])
+        .where('manifests.digest', 'in', batch)
+      for (const row of await sql.all(statement(chosen))) rows.set(row.digest, toReferrer(row))
+    }
+    return { entries: entries.flatMap((digest) => rows.get(digest) ?? []), ...(next !== undefined && { next }) }
+  }
+}
+
+function manifestsOf({ build }: Sql, name: string) {
+  return build
+    .selectFrom('repositories')
+    .innerJoin('manifests', 'manifests.repository_id', 'repositories.id')
+    .where('repositories.name', '=', name)
+    .where('repositories.deleted_at', 'is', null)
+}
+
+/**
+ * No less than a row takes up as JSON, in bytes: names, digest and numbers in 300; no character of a type becomes more
+ * than six; annotations are stored as the JSON that they are.
+ */
+const jsonLength = raw<number>`300 + 6 * octet_length(manifests.media_type)
+  + 6 * coalesce(octet_length(manifests.artifact_type), 0) + coalesce(octet_length(manifests.annotations), 0)`.as(
+  'length',
+)
+
+function pageWithin(rows: readonly { digest: string; length: number }[], limit: number, most: number): Page<string> {
+  const entries: string[] = []
+  let bytes = 0
+  for (const { digest, length } of rows) {
+    bytes += length
+    const last = entries.at(-1)
+    if (last !== undefined && (entries.length === limit || bytes > most)) return { entries, next: last }
+    entries.push(digest)
+  }
+  return { entries }
+}
+
+/** Two statements, however many tags there are. */
+function createUntag(sql: Sql): ManifestFacts['untag'] {
+  const forget = query<{ repository: number; digest: string }>()(sql, (build, p) =>
+    build
+      .deleteFrom('tag_history')
+      .where('repository_id', '=', p.repository)
+      .where('name', 'in', (nested) =>
+        nested
+          .selectFrom('tags')
+          .select('tags.name')
+          .where('tags.repository_id', '=', p.repository)
+          .where('tags.digest', '=', p.digest),
+      )
+      .returning(['name', 'digest']),
+  )
+  const remove = query<{ repository: number; digest: string }>()(sql, (build, p) =>
+    build.deleteFrom('tags').where('repository_id', '=', p.repository).where('digest', '=', p.digest),
+  )
+  return async (repository, digest) => {
+    const past = await sql.all(forget({ repository, digest }))
+    await sql.all(remove({ repository, digest }))
+    return past.map((row) => ({ tag: row.name as Tag, digest: row.digest as Digest }))
   }
 }
 

@@ -17,13 +17,16 @@ import type { Sql, Statement } from './sql.ts'
 import { openWalSync, type WalSync } from './wal-sync.ts'
 
 const checkpointIntervalMs = 1000
+const walLargeBytes = 64 * 1024 * 1024
 const walAlarmBytes = 256 * 1024 * 1024
 const busyRetryMs = 10_000
 
 export interface SqliteOptions {
   readonly path: string
-  /** The log grew beyond its alarm, in bytes. */
+  /** So many bytes of the log could not be merged into the database yet. */
   readonly onLargeWal: (bytes: number) => void
+  /** The log could not be merged, by a full disk perhaps. Nothing is lost, and it is tried again. */
+  readonly onMergeFailed?: (message: string) => void
   /** Commits can no longer be made durable; the process must end. */
   readonly onFatal: (error: Error) => void
 }
@@ -72,7 +75,7 @@ function openConnection(path: string, shared: boolean): DatabaseSync {
   if (!shared) database.exec('pragma locking_mode = exclusive')
   database.exec(
     `pragma journal_mode = wal; pragma synchronous = normal; pragma foreign_keys = off; pragma temp_store = memory;
-     pragma wal_autocheckpoint = ${shared ? 0 : 1000}; pragma cache_size = -65536; pragma mmap_size = 268435456`,
+     pragma wal_autocheckpoint = ${shared ? 0 : 1000}; pragma cache_size = -16384; pragma mmap_size = 268435456`,
   )
   return database
 }
@@ -178,12 +181,22 @@ function connectionSql(database: DatabaseSync): Sql {
   }
 }
 
-function startCheckpointer({ path, onLargeWal, onFatal }: SqliteOptions): Worker {
+type CheckpointerTells = { readonly walBytes: number } | { readonly failed: string }
+
+function startCheckpointer({ path, onLargeWal, onMergeFailed, onFatal }: SqliteOptions): Worker {
   const file = import.meta.url.endsWith('.ts') ? './checkpointer.ts' : './checkpointer.js'
   const worker = new Worker(new URL(file, import.meta.url), {
-    workerData: { path, intervalMs: checkpointIntervalMs, alarmBytes: walAlarmBytes },
+    workerData: {
+      path,
+      intervalMs: checkpointIntervalMs,
+      largeBytes: walLargeBytes,
+      alarmBytes: walAlarmBytes,
+    },
   })
-  worker.on('message', ({ walBytes }: { walBytes: number }) => onLargeWal(walBytes))
+  worker.on('message', (told: CheckpointerTells) => {
+    if ('failed' in told) onMergeFailed?.(told.failed)
+    else onLargeWal(told.walBytes)
+  })
   worker.on('error', onFatal)
   worker.unref()
   return worker

@@ -38,6 +38,9 @@ export function uploadFacts(sql: Sql): UploadFacts {
         .set({ state: p.state, committing: p.committing, updated_at: p.now })
         .where('id', '=', p.id),
   )
+  const forgetHashes = query<object>()(sql, (build) =>
+    build.updateTable('uploads').set({ hashed: null }).where('state', '=', 'receiving'),
+  )
   const remove = query<{ id: string }>()(sql, (build, p) =>
     build.deleteFrom('uploads').where('id', '=', p.id).returning('id'),
   )
@@ -58,6 +61,7 @@ export function uploadFacts(sql: Sql): UploadFacts {
       (await first(sql, progress({ id, stage, hashed: hashed ?? null, now }))) !== undefined,
     setState: async (id, state, committing, now) =>
       void (await sql.all(setState({ id, state, committing: committing ?? null, now }))),
+    forgetHashes: async () => void (await sql.all(forgetHashes({}))),
     remove: async (id) => (await first(sql, remove({ id }))) !== undefined,
     idle: async (state, before, limit) => (await sql.all(idle({ state, before, limit }))).map((row) => toUpload(row)!),
   }

@@ -15,7 +15,7 @@ import {
   isSchema1Type,
   mediaTypes,
 } from './media-types.ts'
-import { NotStrictJson, parseStrictJson } from './strict-json.ts'
+import { echoed, NotStrictJson, parseStrictJson } from './strict-json.ts'
 
 export interface Manifest {
   readonly mediaType: string
@@ -31,6 +31,9 @@ export interface Manifest {
 }
 
 type Json = Readonly<Record<string, unknown>>
+
+/** Each one costs a row and a look-up; the largest images have some hundred layers. */
+const maxDescriptors = 5000
 
 const invalid = (reason: string): Failure => new Failure('manifest-invalid', { reason })
 
@@ -75,10 +78,10 @@ function mediaTypeOf(json: Json, declared: string): string {
   const inside = json['mediaType']
   if (inside !== undefined && typeof inside !== 'string') throw invalid('mediaType must be a string')
   if (declared && inside && inside !== declared) {
-    throw invalid(`mediaType ${JSON.stringify(inside)} differs from the Content-Type ${JSON.stringify(declared)}`)
+    throw invalid(`mediaType ${echoed(inside)} differs from the Content-Type ${echoed(declared)}`)
   }
   const type = declared || inside || ('manifests' in json ? mediaTypes.imageIndex : mediaTypes.imageManifest)
-  if (!isManifestType(type)) throw invalid(`${JSON.stringify(type)} is not a manifest's media type`)
+  if (!isManifestType(type)) throw invalid(`${echoed(type)} is not a manifest's media type`)
   return type
 }
 
@@ -113,7 +116,7 @@ function refuseAmbiguity(json: Json): void {
 function refuseOtherSpellings(json: Json, known: ReadonlyMap<string, string>): void {
   for (const name of Object.keys(json)) {
     const meant = known.get(folded(name))
-    if (meant !== undefined && meant !== name) throw invalid(`the name ${JSON.stringify(name)} must be "${meant}"`)
+    if (meant !== undefined && meant !== name) throw invalid(`the name ${echoed(name)} must be "${meant}"`)
   }
 }
 
@@ -165,6 +168,9 @@ function readCommon(json: Json): Pick<Manifest, 'subject' | 'annotations'> {
 function readDescriptors(value: unknown, where: string): Descriptor[] {
   if (value === undefined || value === null) return []
   if (!Array.isArray(value)) throw invalid(`${where} must be a list`)
+  if (value.length > maxDescriptors) {
+    throw invalid(`${where} has ${value.length} descriptors: at most ${maxDescriptors} are taken`)
+  }
   return value.map((each, index) => readDescriptor(each, `${where}[${index}]`))
 }
 

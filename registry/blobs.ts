@@ -11,6 +11,8 @@ import { owe } from './settle.ts'
 
 /** How many of the manifests that use a blob are named when its deletion is refused. */
 const namedUsers = 10
+/** How many repositories are asked whether the caller may read there, when a mount names none. */
+const mostHolders = 1000
 
 export function createBlobs(parts: LocalParts, name: RepositoryName): Blobs {
   const { facts, blobs, settler, clock, graceMs } = parts
@@ -21,7 +23,8 @@ export function createBlobs(parts: LocalParts, name: RepositoryName): Blobs {
     if (!found) throw unknown(digest)
     // A client that hears "it is there" does not push: bytes that cannot be served must not be told.
     if ((await blobs.size(digest)) !== found.size) throw damaged(digest)
-    await touch(digest, found.touchedAt)
+    // Whether it can be noted changes nothing about the answer.
+    await touch(digest, found.touchedAt).catch(() => {})
     return { digest, size: found.size }
   }
 
@@ -55,10 +58,19 @@ export function createBlobs(parts: LocalParts, name: RepositoryName): Blobs {
     return unknown(digest)
   }
 
-  async function mount(digest: Digest, from?: RepositoryName): Promise<BlobInfo | undefined> {
-    const here = await facts.read.blobs.sizeIn(name, digest)
-    const source = here ? name : (from ?? (await facts.read.blobs.anyHolder(digest)))
-    if (!source) return undefined
+  async function mount(
+    digest: Digest,
+    from: RepositoryName | undefined,
+    mayRead: (name: RepositoryName) => boolean = () => true,
+  ): Promise<BlobInfo | undefined> {
+    const source = await sourceOf(digest, from, mayRead)
+    const known = source && (await facts.read.blobs.sizeIn(source, digest))
+    if (!source || !known) return undefined
+    if ((await blobs.size(digest)) !== known.size) {
+      // The client must push it, or it would stay damaged for ever.
+      damaged(digest)
+      return undefined
+    }
     const owed = [layout.layer(name, digest)]
     const mounted = await facts.write(async (changed) => {
       const found = await changed.blobs.sizeIn(source, digest)
@@ -70,6 +82,17 @@ export function createBlobs(parts: LocalParts, name: RepositoryName): Blobs {
     })
     if (mounted) await settler.settle(owed)
     return mounted
+  }
+
+  /** This repository where it has the blob, else the one that is named, else any that the caller may read. */
+  async function sourceOf(
+    digest: Digest,
+    from: RepositoryName | undefined,
+    mayRead: (name: RepositoryName) => boolean,
+  ): Promise<RepositoryName | undefined> {
+    if (await facts.read.blobs.sizeIn(name, digest)) return name
+    if (from) return mayRead(from) ? from : undefined
+    return (await facts.read.blobs.holders(digest, mostHolders)).find(mayRead)
   }
 
   async function remove(digest: Digest): Promise<void> {

@@ -137,11 +137,13 @@ export function createManifests(parts: LocalParts, name: RepositoryName): Manife
       throw new Failure('content-in-use', { digest, by: parents })
     }
     if (!(await changed.manifests.delete(repository, digest))) return undefined
-    const keys = [layout.revision(name, digest)]
-    for (const tag of await changed.tags.pointingTo(repository, digest)) {
-      keys.push(...((await removeTag(changed, repository, tag)) ?? []))
-    }
-    return keys
+    const tags = await changed.tags.pointingTo(repository, digest)
+    const past = await changed.manifests.untag(repository, digest)
+    return [
+      layout.revision(name, digest),
+      ...tags.map((tag) => layout.tagCurrent(name, tag)),
+      ...past.map((each) => layout.tagIndex(name, each.tag, each.digest)),
+    ]
   }
 
   return { get, put, delete: remove }

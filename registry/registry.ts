@@ -22,9 +22,9 @@ export interface Caller {
 
 export interface Registry {
   repository(name: RepositoryName, caller: Caller): Repository
-  /** Names in byte order, those that `search` selects where it is given. */
+  /** Names in byte order. */
   catalog(page: PageRequest, caller: Caller): Promise<Page<RepositoryName>>
-  /** Names that contain `term`, and whether there are more than `limit`. */
+  /** Names that contain `term`, at most `limit`. */
   search(term: string, limit: number, caller: Caller): Promise<readonly RepositoryName[]>
 }
 
@@ -65,8 +65,15 @@ export interface BlobReader {
 }
 
 export interface Blobs extends BlobReader {
-  /** Makes a blob of another repository readable here; nothing where `from`, or any repository, does not have it. */
-  mount(digest: Digest, from?: RepositoryName): Promise<BlobInfo | undefined>
+  /**
+   * Makes a blob of another repository readable here: of `from`, or of any that `mayRead` allows. Nothing where there is
+   * none.
+   */
+  mount(
+    digest: Digest,
+    from?: RepositoryName,
+    mayRead?: (name: RepositoryName) => boolean,
+  ): Promise<BlobInfo | undefined>
   delete(digest: Digest): Promise<void>
 }
 

@@ -18,9 +18,13 @@ import type { ObjectKey, StorageDriver } from '../storage/driver.ts'
 import { type LinkFact, layout, parseLinkKey } from '../storage/layout.ts'
 
 const clearBatch = 1000
+/** A delete may owe thousands of keys: whoever waits for it waits for these, and upkeep settles the rest. */
+const settledAtOnce = 64
+/** As many are worked on before everybody else has their turn. */
+const sliceLength = 16
 
 export interface Settler {
-  /** Settles keys right away; never rejects. */
+  /** Settles keys right away, but not very many: the rest stays owed. Never rejects. */
   settle(keys: readonly ObjectKey[]): Promise<void>
   /** Makes what was settled durable and clears what was owed for it. */
   clear(): Promise<void>
@@ -61,8 +65,11 @@ export function createSettler({ facts, driver, locks, onError }: SettleParts): S
     }
   }
 
-  const settle = async (keys: readonly ObjectKey[]): Promise<void> => {
-    await Promise.all(keys.map(settleOne))
+  async function settleSlices(keys: readonly ObjectKey[]): Promise<void> {
+    for (let start = 0; start < keys.length; start += sliceLength) {
+      if (start > 0) await othersTurn()
+      await Promise.all(keys.slice(start, start + sliceLength).map(settleOne))
+    }
   }
 
   async function clear(): Promise<void> {
@@ -71,6 +78,7 @@ export function createSettler({ facts, driver, locks, onError }: SettleParts): S
     unflushed = new Map()
     await driver.flush(settled.map(([key]) => key))
     for (let start = 0; start < settled.length; start += clearBatch) {
+      if (start > 0) await othersTurn()
       const batch = settled.slice(start, start + clearBatch)
       const clearing = async (changed: FactQueries) => {
         for (const [key, version] of batch) await changed.owed.clear({ key, version })
@@ -80,7 +88,7 @@ export function createSettler({ facts, driver, locks, onError }: SettleParts): S
   }
 
   return {
-    settle,
+    settle: (keys) => settleSlices(keys.slice(0, settledAtOnce)),
     clear,
     async settleAll() {
       let count = 0
@@ -88,7 +96,8 @@ export function createSettler({ facts, driver, locks, onError }: SettleParts): S
         const rows = await facts.read.owed.page(after, clearBatch)
         const last = rows.at(-1)
         if (!last) break
-        await settle(rows.map((row) => row.key as ObjectKey))
+        await settleSlices(rows.map((row) => row.key as ObjectKey))
+        await othersTurn()
         count += rows.length
         after = last.key
       }
@@ -96,6 +105,11 @@ export function createSettler({ facts, driver, locks, onError }: SettleParts): S
       return count
     },
   }
+}
+
+/** Queries of SQLite end within a turn of the event loop: without this, a long row of them would be a single turn. */
+function othersTurn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve))
 }
 
 /** What a link file holds while its fact is true; nothing where there must be no file. */

@@ -33,23 +33,16 @@ import { lengthOf } from '../oci/range.ts'
 import type { Stage } from '../storage/driver.ts'
 import { layout } from '../storage/layout.ts'
 import type { LocalParts } from './local-parts.ts'
+import { createPublisher, type Upload } from './publish.ts'
 import type { BlobInfo, Caller, Chunk, UploadStatus, Uploads } from './registry.ts'
-import { owe } from './settle.ts'
 
 /** How long a question about an upload waits for a writer whose connection has just broken. */
 const statusPatienceMs = 500
 const commitPatienceMs = 15_000
 
-/** An upload as its row and its bytes say. */
-interface Upload {
-  readonly row: UploadRow
-  readonly stage: Stage
-  /** The digest of all bytes so far, where it is known without reading them back. */
-  readonly hashed: Digest | undefined
-}
-
 export function createUploads(parts: LocalParts, name: RepositoryName, caller: Caller): Uploads {
-  const { facts, driver, blobs, locks, hashes, settler, clock } = parts
+  const { facts, driver, blobs, locks, hashes, clock } = parts
+  const { publish, conclude, discard } = createPublisher(parts, name)
 
   async function start(algorithm: DigestAlgorithm = defaultAlgorithm): Promise<UploadStatus> {
     const id = newUploadId()
@@ -153,9 +146,15 @@ export function createUploads(parts: LocalParts, name: RepositoryName, caller: C
     })
   }
 
+  /** A closing PUT that is sent again: what it asks for was done, or lacks its last step. */
   async function alreadyCommitted(id: UploadId, digest: Digest): Promise<BlobInfo | undefined> {
     const row = await find(id)
-    if (row.state !== 'finished' || row.committing !== digest) return undefined
+    if (row.committing !== digest) return undefined
+    if (row.state === 'committing') {
+      if (row.stage === '') return undefined
+      const { size } = JSON.parse(row.stage) as Stage
+      return (await blobs.size(digest)) === size ? conclude(id, digest, size) : undefined
+    }
     const found = await facts.read.blobs.sizeIn(name, digest)
     return found && { digest, size: found.size }
   }
@@ -165,44 +164,12 @@ export function createUploads(parts: LocalParts, name: RepositoryName, caller: C
     if (stage.size === 0) return emptyDigest(algorithm)
     hashes.forget(row.id)
     const hash = createHash(algorithm)
-    await driver.reread(stage, (piece) => void hash.update(piece))
-    return toDigest(hash, algorithm)
-  }
-
-  async function publish({ row, stage }: Upload, digest: Digest): Promise<BlobInfo> {
-    const named = facts.write((changed) => changed.uploads.setState(row.id, 'committing', digest, clock()))
-    try {
-      await Promise.all([named, driver.harden(stage)])
-      await blobs.adopt(digest, stage)
-    } catch (error) {
-      await named.then(() => receiveAgain(row.id, stage)).catch(() => {})
-      throw error
-    }
-    const owed = [layout.layer(name, digest)]
-    await facts.write(async (changed) => {
-      const now = clock()
-      const repository = await changed.repositories.ensure(name, now)
-      await changed.blobs.add(digest, stage.size, now)
-      await changed.blobs.link(repository.id, digest, now)
-      await changed.uploads.setState(row.id, 'finished', digest, now)
-      await owe(changed, owed, now)
+    const { signal } = caller
+    await driver.reread(stage, (piece) => {
+      signal.throwIfAborted()
+      hash.update(piece)
     })
-    hashes.forget(row.id)
-    await settler.settle(owed)
-    return { digest, size: stage.size }
-  }
-
-  /** A commit that storage refused can be repeated as long as the bytes have not moved. */
-  async function receiveAgain(id: UploadId, stage: Stage): Promise<void> {
-    if (!(await driver.stat(stage.key))) return
-    await facts.write((changed) => changed.uploads.setState(id, 'receiving', undefined, clock()), { durable: false })
-  }
-
-  async function discard({ row, stage }: Upload): Promise<void> {
-    hashes.forget(row.id)
-    // The row goes last: where storage fails, or the process ends, it still says what there is to remove.
-    await driver.discard(stage)
-    await facts.write((changed) => changed.uploads.remove(row.id), { durable: false })
+    return toDigest(hash, algorithm)
   }
 
   async function cancel(id: UploadId): Promise<void> {

@@ -10,6 +10,7 @@ import type { Behaviour, Exchange, Health, RequestState } from './exchange.ts'
 import type { AccessLog, Logger } from './log.ts'
 import { logAccess } from './middleware/log-access.ts'
 import { replyFailures } from './middleware/reply-failures.ts'
+import { watchedAnswer } from './middleware/watched-answer.ts'
 import { watchedBody } from './middleware/watched-body.ts'
 import type { ProgressWatch } from './progress.ts'
 import { type AccessRule, type Parameters, parseParameters, type Route } from './route.ts'
@@ -99,7 +100,8 @@ async function dispatch(parts: AppParts, row: Route, ctx: Context, next: Next): 
     ...(grant.identity !== undefined && { identity: grant.identity }),
   }
   const body = () => watchedBody(ctx.req, progress)
-  const exchange: Exchange = { ctx, registry, behaviour, caller, query, health, body }
+  const watchAnswer = () => watchedAnswer(ctx.res, progress)
+  const exchange: Exchange = { ctx, registry, behaviour, caller, query, health, body, watchAnswer }
   await row.handle(exchange, parameters as never, grant)
 }
 

@@ -89,6 +89,8 @@ function openFacts({ metadata }: Settings, root: string, { log, onFatal }: Surro
   return openSqliteFacts({
     path: metadata.sqlite.path ?? join(root, layout.database),
     onLargeWal: (bytes) => log.warn({ bytes }, 'the database log is large: something keeps it from being merged'),
+    onMergeFailed: (reason) =>
+      log.warn({ reason }, 'the database log could not be merged: nothing is lost, and it is tried again'),
     onFatal,
   })
 }

@@ -27,6 +27,8 @@ export interface Exchange {
   readonly health: Health
   /** The request's body, watched for progress. */
   readonly body: () => IncomingMessage
+  /** From here on the answer's client must keep taking it. For answers that are long. */
+  readonly watchAnswer: () => void
 }
 
 export interface Health {

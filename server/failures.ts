@@ -34,6 +34,14 @@ type Row<Name extends FailureName> = readonly [
   headers?: Answer<Name>['headers'],
 ]
 
+/** A manifest may name thousands: the answer to it must stay one that a client reads. */
+const namedMissing = 100
+const andMore = ({ length }: readonly string[]): string =>
+  length > namedMissing ? `, and ${length - namedMissing} more` : ''
+
+/** A 405 must say what is allowed (RFC 9110 section 15.5.6); reading is, whatever was refused. */
+const readingOnly = (): Record<string, string> => ({ Allow: 'GET, HEAD' })
+
 const quoted = (text: string): string => JSON.stringify(text)
 
 // biome-ignore format: one row per failure
@@ -53,12 +61,12 @@ const table: { readonly [Name in FailureName]: Row<Name> } = {
   'manifest-invalid': [400, 'MANIFEST_INVALID', ({ reason }) => `the manifest is not valid: ${reason}`],
   'manifest-schema1': [400, 'MANIFEST_INVALID', ({ mediaType }) => `schema 1 manifests (${mediaType}) are no longer accepted: push with a client that writes schema 2 or OCI manifests`],
   'manifest-too-large': [413, 'SIZE_INVALID', ({ limit }) => `the manifest is larger than ${limit} bytes`],
-  'manifest-references-unknown': [400, 'MANIFEST_BLOB_UNKNOWN', ({ missing }) => `the manifest refers to content that this repository does not have: ${missing.join(', ')}`],
+  'manifest-references-unknown': [400, 'MANIFEST_BLOB_UNKNOWN', ({ missing }) => `the manifest refers to content that this repository does not have: ${missing.slice(0, namedMissing).join(', ')}${andMore(missing)}`],
   'tags-too-many': [414, 'UNSUPPORTED', ({ limit, received }) => `${received} tags in one push: at most ${limit} are taken`],
   'page-invalid': [400, 'UNSUPPORTED', ({ parameter, value }) => `the parameter ${parameter} must be a whole number, zero or more, not ${quoted(value)}`],
-  'content-in-use': [405, 'UNSUPPORTED', ({ digest, by }) => `${digest} is in use by ${by.join(', ')}: delete that first`],
-  'deletion-disabled': [405, 'UNSUPPORTED', () => 'deletion is switched off here (storage.delete.enabled)'],
-  'read-only': [405, 'UNSUPPORTED', () => 'this registry is read-only at the moment'],
+  'content-in-use': [405, 'UNSUPPORTED', ({ digest, by }) => `${digest} is in use by ${by.join(', ')}: delete that first`, readingOnly],
+  'deletion-disabled': [405, 'UNSUPPORTED', () => 'deletion is switched off here (storage.delete.enabled)', readingOnly],
+  'read-only': [405, 'UNSUPPORTED', () => 'this registry is read-only at the moment', readingOnly],
   'precondition-failed': [412, 'UNSUPPORTED', ({ header }) => `the tag is not what ${header} expects`],
   'range-unsatisfiable': [416, 'SIZE_INVALID', ({ size }) => `the range lies outside of the ${size} bytes`, ({ size }) => ({ 'Content-Range': `bytes */${size}` })],
   unauthorized: [401, 'UNAUTHORIZED', ({ reason }) => reason ?? 'authentication is required', ({ challenge }) => ({ 'WWW-Authenticate': challenge })],
@@ -98,7 +106,11 @@ export function answerTo(failure: Failure): FailureAnswer {
 function entriesOf(failure: Failure, entry: ErrorEntry): readonly ErrorEntry[] {
   if (failure.failure === 'manifest-references-unknown') {
     const { missing } = failure.detail as Failures['manifest-references-unknown']
-    return missing.map((digest) => ({ ...entry, message: `this repository has no ${digest}`, detail: { digest } }))
+    const named = missing.slice(0, namedMissing)
+    return named.map((digest, at) => {
+      const more = at === named.length - 1 ? andMore(missing) : ''
+      return { ...entry, message: `this repository has no ${digest}${more}`, detail: { digest } }
+    })
   }
   if (failure.failure === 'unauthorized') return [entry]
   return Object.keys(failure.detail).length > 0 ? [{ ...entry, detail: failure.detail }] : [entry]

@@ -1,12 +1,16 @@
 /**
- * The least a request body must achieve. A body may take as long as it needs, but not for ever without arriving: each
- * starts with an allowance of waiting time, waiting for the client uses it up, and bytes that arrive earn it back. At
- * 1 KiB/s it never ends; a silent client is cut off after a minute. Time in which we are the ones who do not read is not
- * counted.
+ * The least that a request body and an answer must achieve. A body may take as long as it needs, but not for ever
+ * without arriving: each starts with an allowance of waiting time, waiting for the client uses it up, and bytes that
+ * arrive earn it back. At 1 KiB/s it never ends; a silent client is cut off after a minute. Time in which we are the ones
+ * who do not read is not counted.
+ *
+ * Answers follow the same rule with more patience, because what is seen of them is not what the client takes but what
+ * the kernel accepts, up to half a mebibyte at a time.
  */
 export interface ProgressRule {
   readonly bytesPerSecond: number
   readonly allowanceMs: number
+  readonly answerAllowanceMs: number
   /** How often allowances are looked at: one timer for all bodies. */
   readonly checkMs: number
   readonly now: () => number
@@ -27,8 +31,19 @@ export interface BodyProgress {
   done(): void
 }
 
+/** An answer on its way to its client. */
+export interface WatchedAnswer {
+  /** Bytes that went out so far; of its whole connection, where that is all that is known. */
+  sent(): number
+  /** Whether bytes wait for the client now. */
+  waits(): boolean
+  cutOff(): void
+}
+
 export interface ProgressWatch {
   watch(body: WatchedBody): BodyProgress
+  /** Returns what ends the watch. */
+  watchAnswer(answer: WatchedAnswer): () => void
   close(): void
 }
 
@@ -38,6 +53,13 @@ interface Watched {
   waitingSince: number | undefined
 }
 
+interface Leaving {
+  readonly answer: WatchedAnswer
+  allowanceMs: number
+  sent: number
+  seenAt: number
+}
+
 export class StalledBody extends Error {
   override readonly name = 'StalledBody'
 }
@@ -45,6 +67,7 @@ export class StalledBody extends Error {
 const usualRule: ProgressRule = {
   bytesPerSecond: 1024,
   allowanceMs: 60_000,
+  answerAllowanceMs: 300_000,
   checkMs: 5_000,
   now: () => performance.now(),
 }
@@ -52,6 +75,7 @@ const usualRule: ProgressRule = {
 export function createProgressWatch(changes: Partial<ProgressRule> = {}): ProgressWatch {
   const rule = { ...usualRule, ...changes }
   const bodies = new Set<Watched>()
+  const answers = new Set<Leaving>()
   const msPerByte = 1000 / rule.bytesPerSecond
   let timer: NodeJS.Timeout | undefined
 
@@ -69,6 +93,19 @@ export function createProgressWatch(changes: Partial<ProgressRule> = {}): Progre
       if (watched.body.destroyed) bodies.delete(watched)
       else if (watched.allowanceMs <= 0) cutOff(watched)
     }
+    for (const leaving of answers) checkAnswer(leaving, now)
+  }
+
+  function checkAnswer(leaving: Leaving, now: number): void {
+    const sent = leaving.answer.sent()
+    const earned = (sent - leaving.sent) * msPerByte
+    const spent = leaving.answer.waits() ? Math.min(now - leaving.seenAt, rule.checkMs * 2) : 0
+    leaving.allowanceMs = Math.min(rule.answerAllowanceMs, leaving.allowanceMs + earned - spent)
+    leaving.sent = sent
+    leaving.seenAt = now
+    if (leaving.allowanceMs > 0) return
+    answers.delete(leaving)
+    leaving.answer.cutOff()
   }
 
   function cutOff(watched: Watched): void {
@@ -79,10 +116,21 @@ export function createProgressWatch(changes: Partial<ProgressRule> = {}): Progre
     )
   }
 
+  function start(): void {
+    timer ??= setInterval(checkAll, rule.checkMs).unref()
+  }
+
+  function watchAnswer(answer: WatchedAnswer): () => void {
+    const leaving = { answer, allowanceMs: rule.answerAllowanceMs, sent: answer.sent(), seenAt: rule.now() }
+    answers.add(leaving)
+    start()
+    return () => answers.delete(leaving)
+  }
+
   function watch(body: WatchedBody): BodyProgress {
     const watched: Watched = { body, allowanceMs: rule.allowanceMs, waitingSince: undefined }
     bodies.add(watched)
-    timer ??= setInterval(checkAll, rule.checkMs).unref()
+    start()
     return {
       received(bytes) {
         watched.allowanceMs = Math.min(rule.allowanceMs, watched.allowanceMs + bytes * msPerByte)
@@ -96,5 +144,5 @@ export function createProgressWatch(changes: Partial<ProgressRule> = {}): Progre
     }
   }
 
-  return { watch, close: () => clearInterval(timer) }
+  return { watch, watchAnswer, close: () => clearInterval(timer) }
 }

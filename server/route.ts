@@ -65,6 +65,8 @@ export function route<const Path extends string>(
 export function pathPattern(path: string): RegExp {
   const parts = path.split('/').map((part) => {
     if (part.startsWith('*')) return `(?<${part.slice(1)}>.+)`
+    // `blobs/uploads` without an id is another address, not a malformed digest.
+    if (part === ':digest') return '(?<digest>(?!uploads$)[^/]+)'
     return part.startsWith(':') ? `(?<${part.slice(1)}>[^/]+)` : part
   })
   const mayEndInSlash = !/[:*][^/]*$/.test(path)

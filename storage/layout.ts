@@ -26,12 +26,14 @@ import { parseRepositoryName, parseTag, type RepositoryName, type Tag, type Uplo
 import type { ObjectKey } from './driver.ts'
 
 const v2 = 'docker/registry/v2'
+const uploads = 'berth/uploads'
 const key = (text: string): ObjectKey => text as ObjectKey
 const spread = (digest: Digest): string => `${algorithmOf(digest)}/${hexOf(digest)}`
 
 export const layout = {
   repositories: key(`${v2}/repositories`),
   blobs: key(`${v2}/blobs`),
+  uploads: key(uploads),
   store: key('berth/store.json'),
   lock: key('berth/lock'),
   database: key('berth/berth.db'),
@@ -47,7 +49,7 @@ export const layout = {
   tagIndex: (name: RepositoryName, tag: Tag, digest: Digest) =>
     key(`${v2}/repositories/${name}/_manifests/tags/${tag}/index/${spread(digest)}/link`),
   /** Not distribution's `_uploads/<id>/`: an unfinished upload is nothing to hand over, and one file costs half as much. */
-  upload: (id: UploadId) => key(`berth/uploads/${id}`),
+  upload: (id: UploadId) => key(`${uploads}/${id}`),
 } as const
 
 /** The fact that a link file stands for. */

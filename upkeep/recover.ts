@@ -5,6 +5,7 @@
  */
 import type { Facts, UploadRow } from '../metadata/facts.ts'
 import type { Digest } from '../oci/digest.ts'
+import { parseUploadId } from '../oci/name.ts'
 import { owe } from '../registry/settle.ts'
 import type { BlobStore } from '../storage/blob-store.ts'
 import type { Stage, StorageDriver } from '../storage/driver.ts'
@@ -33,21 +34,35 @@ export async function recover(parts: RecoverParts): Promise<Recovered> {
   const counts = { finished: 0, resumed: 0, dropped: 0 }
   for (;;) {
     const rows = await parts.facts.read.uploads.idle('committing', Number.MAX_SAFE_INTEGER, batch)
-    if (rows.length === 0) return counts
+    if (rows.length === 0) break
     for (const row of rows) counts[await recoverOne(parts, row)]++
   }
+  // A power cut may have taken bytes of an unsynced file and left its length: what they hash to must be found out anew.
+  await parts.facts.write((changed) => changed.uploads.forgetHashes())
+  counts.dropped += await removeUnknown(parts)
+  return counts
+}
+
+/** Rows of uploads are not synced either: bytes may be left that no row knows. */
+async function removeUnknown({ facts, driver }: RecoverParts): Promise<number> {
+  let removed = 0
+  for await (const { key } of driver.list(layout.uploads)) {
+    const id = parseUploadId(key.slice(layout.uploads.length + 1))
+    if (id && (await facts.read.uploads.find(id))) continue
+    await driver.delete(key, { durable: false })
+    removed++
+  }
+  return removed
 }
 
 async function recoverOne(parts: RecoverParts, row: UploadRow): Promise<keyof Recovered> {
   const digest = row.committing!
-  if (row.stage === '') return drop(parts, row, digest)
+  // With bytes that somebody else has made a blob meanwhile, this row names nothing any more.
+  if (row.stage === '' || (await parts.facts.read.blobs.isStored(digest))) return drop(parts, row, digest)
   const stage = JSON.parse(row.stage) as Stage
   const stillStaged = await parts.driver.stat(stage.key)
   if (!stillStaged && (await parts.blobs.size(digest)) === stage.size) return finish(parts, row, digest, stage.size)
-  await parts.facts.write(async (changed) => {
-    await changed.uploads.setState(row.id, 'receiving', undefined, parts.clock())
-    await changed.uploads.progress(row.id, row.stage, undefined, parts.clock())
-  })
+  await parts.facts.write((changed) => changed.uploads.setState(row.id, 'receiving', undefined, parts.clock()))
   return 'resumed'
 }
 

@@ -1,4 +1,4 @@
-/** When each of the background duties runs. One at a time, never while the one before is still at it. */
+/** When each of the background duties runs; never twice at the same time. */
 
 export interface Duty {
   readonly name: string

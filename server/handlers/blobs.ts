@@ -16,9 +16,12 @@ export async function head({ ctx, registry, caller }: Exchange, { name, digest }
   sendBlobHead(ctx, blob)
 }
 
-export async function get({ ctx, registry, caller }: Exchange, { name, digest }: Named): Promise<void> {
+export async function get(exchange: Exchange, { name, digest }: Named): Promise<void> {
+  const { ctx, registry, caller } = exchange
   const blob = await registry.repository(name, caller).blobs.open(digest)
   try {
+    // What is in memory already is small, and given to the connection at once.
+    if (!blob.bytes) exchange.watchAnswer()
     await sendBlob(ctx, blob)
   } finally {
     await blob.close()

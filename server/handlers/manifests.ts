@@ -1,9 +1,10 @@
 /** Manifests (distribution-spec, "Pulling manifests", "Pushing Manifests", "Deleting tags" and "Deleting Manifests"). */
 
-import { parseDigest } from '../../oci/digest.ts'
+import { LRUCache } from 'lru-cache'
+import { type Digest, parseDigest } from '../../oci/digest.ts'
 import { Failure, isFailure } from '../../oci/failure.ts'
 import { readManifest } from '../../oci/manifest.ts'
-import { accepts, isImageManifestType, isIndexType, mediaTypes } from '../../oci/media-types.ts'
+import { accepts, isIndexType, mediaTypes } from '../../oci/media-types.ts'
 import { parseTag, type RepositoryName, type Tag } from '../../oci/name.ts'
 import type { Reference } from '../../oci/reference.ts'
 import type { ManifestReader, StoredManifest, TagCondition } from '../../registry/registry.ts'
@@ -22,6 +23,10 @@ interface Addressed {
 /** Ten must be taken (distribution-spec); more than this is a mistake. */
 const maxTags = 100
 
+const imageTypes = [mediaTypes.imageManifest, mediaTypes.dockerManifest]
+/** By the index's digest and the image types that are taken: what bytes of a digest say never changes. */
+const chosenChildren = new LRUCache<string, { readonly digest: Digest | undefined }>({ max: 1000 })
+
 export async function get({ ctx, registry, caller }: Exchange, { name, reference }: Addressed): Promise<void> {
   const { manifests } = registry.repository(name, caller)
   const stored = await manifests.get(reference)
@@ -39,21 +44,30 @@ async function negotiate(
   accept: string | undefined,
 ): Promise<StoredManifest> {
   if (!isIndexType(stored.mediaType) || accepts(accept, stored.mediaType)) return stored
-  const takesImages = [mediaTypes.imageManifest, mediaTypes.dockerManifest].some((type) => accepts(accept, type))
-  if (!takesImages) return stored
-  const children = readManifest(stored.bytes, stored.mediaType).members.filter(
-    ({ mediaType }) => isImageManifestType(mediaType) && accepts(accept, mediaType),
+  const taken = imageTypes.filter((type) => accepts(accept, type))
+  if (taken.length === 0) return stored
+  try {
+    const digest = childFor(stored, taken)
+    return digest ? await manifests.get({ digest }) : stored
+  } catch (error) {
+    // A sparse index may name children that are not here; one from elsewhere may break rules that pushes must keep.
+    if (isFailure(error, 'manifest-unknown') || isFailure(error, 'manifest-invalid')) return stored
+    throw error
+  }
+}
+
+/** Read out of the index once: old clients ask for the same index again and again, and it may be megabytes long. */
+function childFor(index: StoredManifest, taken: readonly string[]): Digest | undefined {
+  const key = [index.digest, ...taken].join(' ')
+  const known = chosenChildren.get(key)
+  if (known) return known.digest
+  const children = readManifest(index.bytes, index.mediaType).members.filter(({ mediaType }) =>
+    taken.includes(mediaType),
   )
   const usual = children.find(({ platform }) => platform?.os === 'linux' && platform.architecture === 'amd64')
   const digest = parseDigest((usual ?? children[0])?.digest ?? '')
-  if (!digest) return stored
-  try {
-    return await manifests.get({ digest })
-  } catch (error) {
-    // A sparse index may name children that are not here.
-    if (isFailure(error, 'manifest-unknown')) return stored
-    throw error
-  }
+  chosenChildren.set(key, { digest })
+  return digest
 }
 
 export async function put(exchange: Exchange, { name, reference }: Addressed): Promise<void> {

@@ -38,8 +38,8 @@ async function mount({ registry, caller, query }: Exchange, name: RepositoryName
   const fromText = query.get('from')
   const from = fromText === null ? undefined : parseRepositoryName(fromText)
   if (fromText !== null && !from) return undefined
-  if (from && !grant.allows({ type: 'repository', name: from, action: 'pull' })) return undefined
-  return registry.repository(name, caller).blobs.mount(digest, from)
+  const mayRead = (source: RepositoryName) => grant.allows({ type: 'repository', name: source, action: 'pull' })
+  return registry.repository(name, caller).blobs.mount(digest, from, mayRead)
 }
 
 /** `POST ?digest=` without a body is answered like a plain start, as the specification lets a registry do. */

@@ -1,8 +1,11 @@
 /** Pulling manifests (distribution-spec, "Pulling manifests"), and what the headers of a pull or a push ask for. */
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
+import { parseDigest } from '../../oci/digest.ts'
+import type { ManifestReader, StoredManifest } from '../../registry/registry.ts'
+import { partialRegistry, serveApp } from '../support/app.ts'
 import { header, type Reply } from '../support/client.ts'
-import { artifact, type Built, image, index, push, putManifest, types } from '../support/image.ts'
+import { artifact, type Built, digestOf, image, index, push, putManifest, types } from '../support/image.ts'
 import { exchange, requestText } from '../support/raw.ts'
 import { refused } from '../support/refusals.ts'
 import { freshName, serve } from '../support/served.ts'
@@ -101,6 +104,46 @@ describe('the type that a client takes', () => {
       assert.equal(header(head, 'content-length'), String(amd.size))
     }
     isThe(docker, await accepting('docker', types.dockerImage))
+  })
+
+  test('being an image only, has the index read once for each type, however often it is asked for', async (t) => {
+    const [oci, old] = [image(), image({ mediaType: types.dockerImage })]
+    const both = index([oci, old])
+    let read = 0
+    const kept = (built: Built): StoredManifest => ({ ...built, digest: parseDigest(built.digest)! })
+    const counted: StoredManifest = {
+      ...kept(both),
+      get bytes() {
+        read++
+        return both.bytes
+      },
+    }
+    const children = new Map([oci, old].map((built) => [built.digest, kept(built)]))
+    const manifests: ManifestReader = {
+      get: async (reference) => ('tag' in reference ? counted : children.get(reference.digest)!),
+    }
+    const served = await serveApp(t, { registry: partialRegistry({ manifests } as object) })
+    for (let at = 0; at < 5; at++) {
+      for (const [accept, wanted] of [
+        [types.image, oci],
+        [types.dockerImage, old],
+        [`${types.dockerImage}, ${types.image}`, oci],
+      ] as const) {
+        isThe(wanted, await served.client.getManifest('a', 'b', { headers: { Accept: accept } }))
+        const head = await served.client.headManifest('a', 'b', { headers: { Accept: accept } })
+        assert.equal(header(head, 'docker-content-digest'), wanted.digest)
+      }
+    }
+    assert.equal(read, 3)
+  })
+
+  test('leads to the index itself where that breaks rules which a push must keep', async (t) => {
+    const bytes = Buffer.from(JSON.stringify({ schemaVersion: 2, manifests: [], layers: [] }))
+    const [digest, mediaType] = [parseDigest(digestOf(bytes))!, types.index]
+    const manifests: ManifestReader = { get: async () => ({ digest, mediaType, bytes }) }
+    const served = await serveApp(t, { registry: partialRegistry({ manifests } as object) })
+    const reply = await served.client.getManifest('a', 'b', { headers: { Accept: types.image } })
+    assert.deepEqual([reply.status, reply.bytes], [200, bytes])
   })
 
   test('leads to the index itself where no child is of that type', async () => {

@@ -173,9 +173,13 @@ describe('a manifest that refers to what is not here', () => {
 })
 
 describe('what a manifest may hold', () => {
-  test('is a field that is nested without end', async () => {
-    const deep = text.replace('{', `{"x":${'['.repeat(100_000)}${']'.repeat(100_000)},`)
-    assert.equal((await put(deep)).status, 201)
+  test('is a field that is nested, but not without end', async () => {
+    const nested = (depth: number) => text.replace('{', `{"x":${'['.repeat(depth)}${']'.repeat(depth)},`)
+    assert.equal((await put(nested(127))).status, 201)
+    for (const depth of [128, 100_000]) {
+      const [entry] = refused(await put(nested(depth)), 'manifest-invalid')
+      assert.match(entry?.message ?? '', /nested deeper than 128 levels/)
+    }
   })
 })
 

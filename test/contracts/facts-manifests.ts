@@ -1,11 +1,18 @@
 import assert from 'node:assert/strict'
-import type { ReferrerRow } from '../../metadata/facts.ts'
+import type { Facts, ReferrerRow } from '../../metadata/facts.ts'
 import { mediaTypes } from '../../oci/media-types.ts'
 import type { FactsCase } from './facts.ts'
 import { digestFor, inRepository, manifestOf, nameOf, plain, rowOf, sorted, tagOf } from './facts-tools.ts'
 
 const [alpine, busybox] = [nameOf('library/alpine'), nameOf('library/busybox')]
 const subject = digestFor('subject')
+
+const anything = { after: '', limit: 100, bytes: 1e9, artifactTypes: [] }
+
+async function referrersPage(facts: Facts, more: { readonly after: string; readonly limit: number }) {
+  const { entries, next } = await facts.read.manifests.referrers(alpine, subject, { ...anything, ...more })
+  return { digests: entries.map((row) => row.digest), next }
+}
 
 export const manifestCases: Readonly<Record<string, FactsCase>> = {
   'a manifest is found by digest and by tag, in its repository': async (facts) => {
@@ -86,14 +93,73 @@ export const manifestCases: Readonly<Record<string, FactsCase>> = {
       await changed.manifests.put(id, manifestOf('of another', { subject: digestFor('another') }), 1)
       await changed.manifests.put(id, manifestOf('of nothing'), 1)
     })
-    const page = async (after: string, limit: number) =>
-      (await facts.read.manifests.referrers(alpine, subject, after, limit, [])).map((row) => row.digest)
     const all = sorted(texts.map(digestFor))
-    assert.deepEqual(await page('', 100), all)
-    assert.deepEqual(await page('', 2), all.slice(0, 2))
-    assert.deepEqual(await page(all[1]!, 2), all.slice(2, 4))
-    assert.deepEqual(await page(all[4]!, 2), [])
-    assert.deepEqual(await facts.read.manifests.referrers(busybox, subject, '', 10, []), [])
+    assert.deepEqual(await referrersPage(facts, { after: '', limit: 100 }), { digests: all, next: undefined })
+    assert.deepEqual(await referrersPage(facts, { after: '', limit: 2 }), { digests: all.slice(0, 2), next: all[1] })
+    assert.deepEqual(await referrersPage(facts, { after: all[1]!, limit: 2 }), {
+      digests: all.slice(2, 4),
+      next: all[3],
+    })
+    assert.deepEqual(await referrersPage(facts, { after: all[2]!, limit: 2 }), {
+      digests: all.slice(3),
+      next: undefined,
+    })
+    assert.deepEqual(await referrersPage(facts, { after: all[4]!, limit: 2 }), { digests: [], next: undefined })
+    assert.deepEqual((await facts.read.manifests.referrers(busybox, subject, anything)).entries, [])
+  },
+
+  'a page of referrers ends before its JSON is longer than asked for, whatever stands in it': async (facts) => {
+    const letters = ['x', 'é', '😀', '"', '\n', '\u0000', '\ud800']
+    const parts = letters.flatMap((letter) => [
+      { artifactType: letter.repeat(2000) },
+      { artifactType: 'a/b', annotations: { [letter.repeat(500)]: letter.repeat(1500) } },
+    ])
+    await inRepository(facts, alpine, async (changed, id) => {
+      for (const [n, part] of parts.entries()) {
+        await changed.manifests.put(id, manifestOf(`r${n}`, { subject, ...part }), 1)
+      }
+    })
+    const seen: string[] = []
+    for (let after: string | undefined = ''; after !== undefined; ) {
+      const wanted = { ...anything, after, bytes: 20_000 }
+      const { entries, next } = await facts.read.manifests.referrers(alpine, subject, wanted)
+      assert.ok(entries.length === 1 || Buffer.byteLength(JSON.stringify(entries)) < 20_000)
+      seen.push(...entries.map((row) => row.digest))
+      after = next
+    }
+    assert.deepEqual(seen, sorted(parts.map((_, n) => digestFor(`r${n}`))))
+    const least = await facts.read.manifests.referrers(alpine, subject, { ...anything, bytes: 1 })
+    assert.equal(least.entries.length, 1)
+  },
+
+  'a manifest loses all its tags at once, and others keep theirs': async (facts) => {
+    const [one, two] = [digestFor('one'), digestFor('two')]
+    const { id } = await facts.write((changed) => changed.repositories.ensure(alpine, 1))
+    const past = await facts.write(async (changed) => {
+      for (const [tag, digest] of [
+        ['a', two],
+        ['a', one],
+        ['b', one],
+        ['c', one],
+        ['c', two],
+      ] as const) {
+        await changed.tags.set(id, tagOf(tag), digest, 1)
+      }
+      return changed.manifests.untag(id, one)
+    })
+    const lost = [
+      { tag: 'a', digest: one },
+      { tag: 'a', digest: two },
+      { tag: 'b', digest: one },
+    ]
+    assert.deepEqual(
+      sorted(past.map((row) => `${row.tag} ${row.digest}`)),
+      sorted(lost.map((row) => `${row.tag} ${row.digest}`)),
+    )
+    assert.deepEqual(await facts.read.tags.page(id, '', 10), ['c'])
+    assert.deepEqual(await facts.read.tags.history(id, tagOf('a')), [])
+    assert.deepEqual(sorted(await facts.read.tags.history(id, tagOf('c'))), sorted([one, two]))
+    assert.deepEqual(await facts.write((changed) => changed.manifests.untag(id, digestFor('none'))), [])
   },
 
   'referrers keep artifact type and annotations, and are chosen by type': async (facts) => {
@@ -103,8 +169,8 @@ export const manifestCases: Readonly<Record<string, FactsCase>> = {
     await inRepository(facts, alpine, async (changed, id) => {
       for (const each of [sbom, signature, untyped]) await changed.manifests.put(id, each, 1)
     })
-    const chosen = async (...types: string[]): Promise<ReferrerRow[]> =>
-      facts.read.manifests.referrers(alpine, subject, '', 10, types)
+    const chosen = async (...artifactTypes: string[]): Promise<readonly ReferrerRow[]> =>
+      (await facts.read.manifests.referrers(alpine, subject, { ...anything, artifactTypes })).entries
     assert.deepEqual(await chosen('a/sbom'), [
       { ...rowOf('sbom'), artifactType: 'a/sbom', annotations: { key: 'välue "quoted"' } },
     ])

@@ -60,8 +60,8 @@ export const repositoryCases: Readonly<Record<string, FactsCase>> = {
     assert.equal(await facts.read.blobs.sizeIn(alpine, two), undefined)
     assert.equal(await facts.read.blobs.isStored(one), true)
     assert.equal(await facts.read.blobs.isStored(two), false)
-    assert.equal(await facts.read.blobs.anyHolder(one), alpine)
-    assert.equal(await facts.read.blobs.anyHolder(two), undefined)
+    assert.deepEqual(await facts.read.blobs.holders(one, 10), [alpine])
+    assert.deepEqual(await facts.read.blobs.holders(two, 10), [])
   },
 
   'a link says whether it is new, and is noted as relied on': async (facts) => {
@@ -98,7 +98,7 @@ export const repositoryCases: Readonly<Record<string, FactsCase>> = {
     })
     assert.equal(await facts.read.blobs.sizeIn(alpine, one), undefined)
     assert.equal(await facts.read.blobs.isStored(one), true)
-    assert.equal(await facts.read.blobs.anyHolder(one), undefined)
+    assert.deepEqual(await facts.read.blobs.holders(one, 10), [])
   },
 
   'says which of many digests are linked, beyond any limit of parameters': async (facts) => {

@@ -59,7 +59,7 @@ export const packageRules: Readonly<Record<string, readonly string[]>> = {
   commander: ['cli'],
   kysely: ['metadata'],
   pg: ['metadata'],
-  'lru-cache': ['storage/blob-store.ts', 'registry/live-hashes.ts', 'auth', 'mirror'],
+  'lru-cache': ['storage/blob-store.ts', 'registry/live-hashes.ts', 'server/handlers/manifests.ts', 'auth', 'mirror'],
   'p-limit': ['storage/drivers', 'upkeep', 'mirror', 'events'],
   bcryptjs: ['auth'],
   jsonwebtoken: ['auth'],

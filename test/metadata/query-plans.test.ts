@@ -14,6 +14,7 @@ import { digestFor, manifestOf, nameOf, tagOf } from '../contracts/facts-tools.t
 async function explainedDatabase() {
   const database = new DatabaseSync(':memory:')
   const plans = new Map<string, string>()
+  const loaded = { characters: 0 }
   let explaining = false
   const sql: Sql = {
     build: new Kysely<Schema>({
@@ -30,12 +31,14 @@ async function explainedDatabase() {
         const steps = database.prepare(`explain query plan ${sql}`).all(...values)
         plans.set(sql, steps.map((step) => String(step['detail'])).join('; '))
       }
-      return database.prepare(sql).all(...values) as Row[]
+      const rows = database.prepare(sql).all(...values)
+      for (const value of rows.flatMap(Object.values)) loaded.characters += String(value).length
+      return rows as Row[]
     },
   }
   await migrate(sql, 'sqlite', 1)
   explaining = true
-  return { database, plans, facts: factQueries(sql) }
+  return { database, plans, loaded, facts: factQueries(sql) }
 }
 
 const numbers = (count: number) =>
@@ -55,6 +58,8 @@ function fill(database: DatabaseSync): void {
 
 const [name, tag, digest] = [nameOf('r000000'), tagOf('t000000'), digestFor('x')]
 
+const referrersWanted = { after: '', limit: 10, bytes: 1000, artifactTypes: [] }
+
 /** Every method once. */
 const everyQuery: readonly ((facts: FactQueries, id: UploadId) => Promise<unknown>)[] = [
   ({ store }) => store.set('key', 'value'),
@@ -68,7 +73,7 @@ const everyQuery: readonly ((facts: FactQueries, id: UploadId) => Promise<unknow
   ({ blobs }) => blobs.link(1, digest, 1),
   ({ blobs }) => blobs.isLinked(1, digest),
   ({ blobs }) => blobs.linkedAmong(1, [digest, digestFor('y')]),
-  ({ blobs }) => blobs.anyHolder(digest),
+  ({ blobs }) => blobs.holders(digest, 10),
   ({ blobs }) => blobs.touch(1, digest, 2),
   ({ blobs }) => blobs.unlink(1, digest),
   ({ manifests }) => manifests.put(1, manifestOf('x', { references: [digest], subject: digest }), 1),
@@ -76,8 +81,8 @@ const everyQuery: readonly ((facts: FactQueries, id: UploadId) => Promise<unknow
   ({ manifests }) => manifests.findTagged(name, tag),
   ({ manifests }) => manifests.among(1, [digest, digestFor('y')]),
   ({ manifests }) => manifests.parents(1, digest, 10),
-  ({ manifests }) => manifests.referrers(name, digest, '', 10, []),
-  ({ manifests }) => manifests.referrers(name, digest, '', 10, ['a/b']),
+  ({ manifests }) => manifests.referrers(name, digest, referrersWanted),
+  ({ manifests }) => manifests.referrers(name, digest, { ...referrersWanted, artifactTypes: ['a/b'] }),
   ({ manifests }) => manifests.delete(1, digest),
   ({ tags }) => tags.page(1, 't', 10),
   ({ tags }) => tags.set(1, tag, digest, 1),
@@ -86,12 +91,14 @@ const everyQuery: readonly ((facts: FactQueries, id: UploadId) => Promise<unknow
   ({ tags }) => tags.history(1, tag),
   ({ tags }) => tags.hadPointedTo(1, tag, digest),
   ({ tags }) => tags.delete(1, tag),
+  ({ manifests }) => manifests.untag(1, digest),
   ({ uploads }, id) =>
     uploads.add({ id, repository: name, state: 'receiving', stage: '', algorithm: 'sha256', updatedAt: 1 }),
   ({ uploads }, id) => uploads.find(id),
   ({ uploads }, id) => uploads.progress(id, '{}', undefined, 1),
   ({ uploads }, id) => uploads.setState(id, 'finished', digest, 1),
   ({ uploads }) => uploads.idle('receiving', 100, 10),
+  ({ uploads }) => uploads.forgetHashes(),
   ({ uploads }, id) => uploads.remove(id),
   ({ owed }) => owed.add('key', 1, 1),
   ({ owed }) => owed.find('key'),
@@ -124,6 +131,17 @@ test('a full walk of a large table in pages sees every entry once', async () => 
     after = page[999]!
   }
   assert.equal(seen, 100_000)
+})
+
+test('a page of referrers loads no more annotations than it holds, however many there are', async () => {
+  const { facts, loaded } = await explainedDatabase()
+  const annotations = { large: 'x'.repeat(1_000_000) }
+  const { id } = await facts.repositories.ensure(name, 1)
+  for (let n = 0; n < 40; n++) await facts.manifests.put(id, manifestOf(`r${n}`, { subject: digest, annotations }), 1)
+  loaded.characters = 0
+  const page = await facts.manifests.referrers(name, digest, { ...referrersWanted, limit: 1000, bytes: 4_000_000 })
+  assert.equal(page.entries.length, 3)
+  assert.ok(loaded.characters < 4_000_000, `${loaded.characters} characters`)
 })
 
 test('a plan that reads a whole table would be noticed', async () => {

@@ -123,6 +123,22 @@ describe('a manifest', () => {
     for (const [more, where] of broken) refused(image({ layers: [descriptor('a'), descriptor('b', more)] }), where)
   })
 
+  test('may list 5000 descriptors, and no more', () => {
+    const list = (count: number) => Array.from({ length: count }, () => descriptor('x'))
+    assert.equal(read(image({ layers: list(5000) })).members.length, 5000)
+    assert.equal(read(index({ manifests: list(5000) })).members.length, 5000)
+    refused(image({ layers: list(5001) }), /layers has 5001 descriptors: at most 5000/)
+    refused(index({ manifests: list(5001) }), /manifests has 5001 descriptors: at most 5000/)
+  })
+
+  test('is refused without repeating at length what it says', () => {
+    const long = 'x'.repeat(100_000)
+    refused(image({ mediaType: long }), /^.{0,400}$/)
+    refused(image({ mediaType: long }), /^.{0,800}$/, imageManifest)
+    refused(image(), /^.{0,400}$/, long)
+    refused(image({ mediaType: imageManifest }), /^.{0,800}$/, long)
+  })
+
   test('may hold what a writer in Go leaves empty', () => {
     const empty = image({ layers: null, annotations: null, subject: null, artifactType: null, mediaType: '' })
     assert.deepEqual(read(empty).members, [])

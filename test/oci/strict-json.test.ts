@@ -51,10 +51,8 @@ describe('strict JSON', () => {
   test('is refused exactly where an object holds a name twice', () => {
     let refused = 0
     fc.assert(
-      fc.property(tree, fc.array(fc.boolean(), { minLength: 1 }), (value, spellings) => {
-        let count = 0
-        const spell = (name: string) => (spellings[count++ % spellings.length] ? escaped(name) : JSON.stringify(name))
-        const text = write(value, spell)
+      fc.property(tree, (value) => {
+        const text = write(value, JSON.stringify)
         if (!holdsNameTwice(value)) return assert.deepEqual(parse(text), JSON.parse(text))
         refused++
         assert.throws(() => parse(text), NotStrictJson)
@@ -66,9 +64,18 @@ describe('strict JSON', () => {
 
   test('names what occurs twice', () => {
     assert.throws(() => parse('{"a": {"b": 1, "c": [{"b": 2}], "b": 3}}'), /the name "b" occurs twice/)
-    assert.throws(() => parse('{"a": 1, "\\u0061": 2}'), /the name "a" occurs twice/)
+    assert.throws(() => parse('{"\\n": 1, "\\u000a": 2}'), /the name "\\n" occurs twice/)
     assert.deepEqual(parse('[{"a": 1}, {"a": 2}, "a", "a"]'), [{ a: 1 }, { a: 2 }, 'a', 'a'])
     assert.deepEqual(parse('{"a": "b", "b": "a"}'), { a: 'b', b: 'a' })
+  })
+
+  test('has no name of plain letters that is written with escapes, because V8 may read it wrongly', () => {
+    // What makes Node 26.10 read the next name as `\\u006c`; what it reads right is no reason to take it.
+    parse('{"schemaVersion": 2, "\\\\u006c": 4}')
+    const needless = /the name "layers" is written with escapes that it does not need/
+    assert.throws(() => parse('{"schemaVersion": 2, "\\u006cayers": [1]}'), needless)
+    for (const name of ['layers', 'a', 'config']) assert.throws(() => parse(`{${escaped(name)}: 1}`), NotStrictJson)
+    assert.deepEqual(parse('{"a\\u0026b": 1, "io.x\\/y": 2, "\\u00e9": "\\u0061"}'), { 'a&b': 1, 'io.x/y': 2, é: 'a' })
   })
 
   test('is UTF-8 without a mark, and JSON to its end', () => {
@@ -79,10 +86,43 @@ describe('strict JSON', () => {
     }
   })
 
-  test('may be deep and long without ending the process', () => {
-    const deep = 200_000
-    assert.doesNotThrow(() => parse('['.repeat(deep) + ']'.repeat(deep)))
-    assert.throws(() => parse(`${'{"a":'.repeat(deep)}1${'}'.repeat(deep - 1)}`), NotStrictJson)
+  test('is refused where it is nested deeper than 128 levels, however deep', () => {
+    const lists = (depth: number) => '['.repeat(depth) + ']'.repeat(depth)
+    const objects = (depth: number) => `${'{"a":'.repeat(depth)}1${'}'.repeat(depth)}`
+    for (const nested of [lists, objects]) {
+      assert.doesNotThrow(() => parse(nested(128)))
+      assert.doesNotThrow(() => parse(`[${nested(127)}, ${nested(127)}]`))
+      for (const depth of [129, 700_000]) assert.throws(() => parse(nested(depth)), /nested deeper than 128 levels/)
+    }
+  })
+
+  test('of a million empty objects is read without a set for each', () => {
+    const made: unknown[] = []
+    const original = globalThis.Set
+    globalThis.Set = class<T> extends original<T> {
+      constructor(values?: Iterable<T> | null) {
+        super(values)
+        made.push(this)
+      }
+    } as typeof Set
+    try {
+      parse(`[{"a":[${'{},'.repeat(1_000_000)}{}]},{"a":{"a":{}}}]`)
+    } finally {
+      globalThis.Set = original
+    }
+    assert.ok(made.length <= 3, `${made.length} sets`)
+  })
+
+  test('repeats no more than the beginning of a long name', () => {
+    const long = 'n'.repeat(100_000)
+    assert.throws(
+      () => parse(`{"${long}":1,"${long}":2}`),
+      (error: Error) => error.message.includes('"nnn') && error.message.length < 300,
+    )
+  })
+
+  test('may be long without ending the process', () => {
+    assert.throws(() => parse(`${'{"a":'.repeat(200_000)}1${'}'.repeat(199_999)}`), NotStrictJson)
     assert.equal(parse(`"${'\\\\'.repeat(500_000)}"`), '\\'.repeat(500_000))
     assert.equal(parse(`"${'\\"'.repeat(500_000)}"`), '"'.repeat(500_000))
   })

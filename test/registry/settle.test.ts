@@ -29,6 +29,20 @@ const link = async ({ parts }: LocalRegistry, key: Parameters<typeof readBack>[1
   return bytes && String(bytes)
 }
 
+/** How many turns of the event loop others have while something is done. */
+async function turnsOf(work: () => Promise<unknown>): Promise<number> {
+  let turns = 0
+  let working = true
+  const count = (): void => {
+    turns++
+    if (working) setImmediate(count)
+  }
+  setImmediate(count)
+  await work()
+  working = false
+  return turns
+}
+
 describe('what storage is owed', () => {
   test('is written before the answer, and stays owed until a flush', () =>
     withRegistry(async (local, faulty) => {
@@ -127,6 +141,31 @@ describe('what storage is owed', () => {
       await local.parts.settler.settleAll()
       assert.equal(await link(local, keys[0]!), undefined)
       assert.equal(await link(local, keys[1]!), 'x')
+    }))
+
+  test('for a manifest of many tags is settled in part by its delete, and to the end by upkeep', () =>
+    withRegistry(async (local) => {
+      const { digest } = await pushImage(local.repository(name), 'latest')
+      const tags = Array.from({ length: 500 }, (_, n) => tagOf(`t${n}`))
+      await local.parts.facts.write(async (changed) => {
+        const { id } = await changed.repositories.ensure(name, 1)
+        for (const tag of tags) await changed.tags.set(id, tag, digest, 1)
+      })
+      for (const tag of tags) await local.parts.driver.write(layout.tagCurrent(name, tag), Buffer.from(digest))
+      await local.parts.settler.settleAll()
+      const left = async () => {
+        const links = await Promise.all(tags.map((tag) => link(local, layout.tagCurrent(name, tag))))
+        return links.filter((content) => content !== undefined).length
+      }
+      const deleting = await turnsOf(() => local.repository(name).manifests.delete({ digest }))
+      assert.ok(deleting >= 3, `others had ${deleting} turns`)
+      assert.deepEqual(await local.repository(name).tags.list({ limit: 1000 }), { entries: [] })
+      assert.equal(await local.parts.facts.read.owed.count(), 1 + 2 * 501)
+      assert.ok((await left()) > 500 - 64, `${await left()} links are left`)
+      const settling = await turnsOf(() => local.parts.settler.settleAll())
+      assert.ok(settling >= 60, `others had ${settling} turns`)
+      assert.equal(await left(), 0)
+      assert.equal(await local.parts.facts.read.owed.count(), 0)
     }))
 
   test('by many is settled to the end, however many there are', () =>

@@ -214,3 +214,49 @@ describe('a blob', () => {
       assert.equal(states.at(-1), 'committing', 'a manifest is announced, too')
     }))
 })
+
+describe('a commit', () => {
+  test('whose bytes could not be made durable is given up, and never acknowledged by another try', () =>
+    withRegistry(async (local, faulty) => {
+      const { uploads } = local.repository('a')
+      const { id } = await uploads.start()
+      await uploads.append(id, chunkOf(bytes))
+      // The first call of a commit that brings no bytes is the one that makes them durable.
+      faulty.arm(1, 'refused', 'EIO')
+      await assert.rejects(uploads.commit(id, digest, chunkOf(nothing)), /EIO/)
+      assert.equal(faulty.calls[0], 'harden')
+      faulty.disarm()
+      await failsWith('upload-unknown', uploads.commit(id, digest, chunkOf(nothing)))
+    }))
+
+  test('that lacks only its last transaction is completed when it is sent again', () =>
+    withRegistry(async (local, faulty) => {
+      const { uploads, blobs } = local.repository('a')
+      const { id } = await uploads.start()
+      await uploads.append(id, chunkOf(bytes))
+      const row = await local.parts.facts.read.uploads.find(id)
+      const stage = JSON.parse(row?.stage ?? '')
+      await local.parts.facts.write((changed) => changed.uploads.setState(id, 'committing', digest, 1))
+      await faulty.driver.seal(stage, layout.blob(digest))
+      assert.deepEqual(await uploads.commit(id, digest, chunkOf(nothing)), { digest, size: bytes.length })
+      assert.equal((await blobs.stat(digest)).size, bytes.length)
+    }))
+})
+
+describe('a mount', () => {
+  test('of bytes that are gone is none, so that the client pushes them', () =>
+    withRegistry(async (local) => {
+      await pushBlob(local.repository('a'), bytes)
+      await local.parts.driver.delete(layout.blob(digest))
+      for (const name of ['a', 'b']) assert.equal(await local.repository(name).blobs.mount(digest), undefined)
+    }))
+
+  test('without a source takes one that the caller may read', () =>
+    withRegistry(async (local) => {
+      await pushBlob(local.repository('hidden'), bytes)
+      const { blobs } = local.repository('b')
+      assert.equal(await blobs.mount(digest, undefined, (name) => name !== 'hidden'), undefined)
+      await pushBlob(local.repository('open'), bytes)
+      assert.notEqual(await blobs.mount(digest, undefined, (name) => name !== 'hidden'), undefined)
+    }))
+})

@@ -4,11 +4,16 @@ import fs from 'node:fs'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { test } from 'node:test'
+import { setImmediate as turn } from 'node:timers/promises'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { FilesystemDriver } from '../../storage/drivers/filesystem/filesystem.ts'
 import { receive } from '../../storage/drivers/filesystem/receive.ts'
 import { caseKey, randomBytes } from '../contracts/storage-tools.ts'
 import { scratchFolder } from './tree.ts'
 
+setFlagsFromString('--expose-gc')
+const collectGarbage = runInNewContext('gc') as () => void
 const mebibyte = 1024 * 1024
 const budget = 64 * mebibyte
 
@@ -48,6 +53,28 @@ test('uploads that arrive faster than the disk takes them wait instead of fillin
   assert.deepEqual(new Set(sizes), new Set([12 * piece.length]))
   // What waits in each stream's own buffer, and a piece over each batch, come on top of the budget.
   assert.ok(inMemory <= budget + uploads.length * 4 * piece.length, `${inMemory} bytes were held`)
+})
+
+test('bytes that come alone are not kept alone, and stay in order among others', async (t) => {
+  const driver = new FilesystemDriver(scratchFolder(t))
+  const source = new Readable({ read() {} })
+  const key = caseKey('_uploads/0/data')
+  const appended = driver.append({ key, size: 0 }, source, () => {})
+  const sent: number[] = []
+  const small: WeakRef<Buffer>[] = []
+  for (let n = 0; n < 3000; n++) {
+    const piece = Buffer.alloc(n % 1000 === 0 ? 5000 : 1 + (n % 7), n)
+    sent.push(...piece)
+    if (piece.length < 10) small.push(new WeakRef(piece))
+    source.push(piece)
+    await turn()
+  }
+  collectGarbage()
+  const kept = small.filter((piece) => piece.deref()).length
+  assert.ok(kept < 100, `${kept} pieces are kept`)
+  source.push(null)
+  await appended
+  assert.ok(fs.readFileSync(join(driver.root, key)).equals(Buffer.from(sent)))
 })
 
 test('an upload whose disk fails says so, and its source is read to its end', async (t) => {

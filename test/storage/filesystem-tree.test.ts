@@ -76,6 +76,16 @@ describe('a volume that somebody tampered with', () => {
     assert.ok(fs.statSync(join(root, key)).isDirectory())
   })
 
+  test('a write that fails before its condition does tells its own failure and nothing else', async (t) => {
+    const { root, driver } = setUp(t)
+    fs.writeFileSync(join(root, 'berth'), 'a file where a folder belongs')
+    const condition = new Error('the condition failed, too')
+    const written = driver.write(caseKey('file'), Buffer.from('x'), { after: Promise.reject(condition) })
+    await assert.rejects(written, { code: 'ENOTDIR' })
+    // An unhandled rejection would fail this file.
+    await severalTurns()
+  })
+
   test('a key that climbs out of the root is refused', async (t) => {
     const { driver } = setUp(t)
     for (const text of ['../outside', 'a/../../outside', '/etc/passwd', 'a/..']) {

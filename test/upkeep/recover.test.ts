@@ -142,3 +142,41 @@ describe('recovery', () => {
       assert.deepEqual(await recover(local.parts), none)
     }))
 })
+
+describe('after a power cut', () => {
+  test('an upload whose file kept its length and lost its bytes is not taken for whole', () =>
+    withRegistry(async (local) => {
+      const { id } = await local.repository(name).uploads.start()
+      await local.repository(name).uploads.append(id, chunkOf(bytes))
+      await local.parts.driver.write(layout.upload(id), new Uint8Array(bytes.length))
+      const { repository, parts } = local.again()
+      await recover(parts)
+      await failsWith('digest-mismatch', repository(name).uploads.commit(id, digest, chunkOf(new Uint8Array())))
+      await failsWith('blob-unknown', repository(name).blobs.stat(digest))
+    }))
+
+  test('bytes of an upload whose row was lost are removed, and no others', () =>
+    withRegistry(async (local) => {
+      const { id } = await local.repository(name).uploads.start()
+      await local.repository(name).uploads.append(id, chunkOf(bytes))
+      const lost = layout.upload(newUploadId())
+      await local.parts.driver.write(lost, bytes)
+      const { parts } = local.again()
+      assert.deepEqual(await recover(parts), { ...none, dropped: 1 })
+      assert.equal(await parts.driver.stat(lost), undefined)
+      assert.notEqual(await parts.driver.stat(layout.upload(id)), undefined)
+    }))
+
+  test('a commit whose blob was pushed again and deleted meanwhile brings nothing back', () =>
+    withRegistry(async (local) => {
+      const { stage } = await dyingUpload(local)
+      await local.parts.driver.harden(stage)
+      await local.parts.driver.seal(stage, layout.blob(digest))
+      const { blobs } = local.repository(name)
+      await pushBlob(local.repository(name), bytes)
+      await blobs.delete(digest)
+      const { repository, parts } = local.again()
+      assert.deepEqual(await recover(parts), { ...none, dropped: 1 })
+      await failsWith('blob-unknown', repository(name).blobs.stat(digest))
+    }))
+})

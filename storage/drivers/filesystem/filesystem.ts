@@ -50,6 +50,8 @@ export class FilesystemDriver implements StorageDriver {
   async write(key: ObjectKey, content: Uint8Array, options: WriteOptions = {}): Promise<void> {
     const path = this.pathOf(key)
     const durable = options.durable ?? true
+    // Where writing fails first nobody waits for it any more, and its own failure must not end the process.
+    options.after?.catch(() => {})
     if (!durable && writeFresh(path, content)) return
     const temporary = join(this.temporary, randomUUID())
     try {

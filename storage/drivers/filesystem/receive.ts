@@ -1,14 +1,17 @@
 /**
  * A client to a file: pieces are observed (hashed) as they arrive and written in batches, the next batch gathering
- * beside the write of the current one. All receiving streams share one budget of bytes, so that memory does not grow
- * with their number.
+ * beside the write of the current one. All receiving streams share one budget of memory, down to a smallest batch for
+ * each; what a socket had read already when its stream was paused comes on top.
  */
 import type { Readable } from 'node:stream'
 import { writevAt } from './calls.ts'
 
-const budget = 64 * 1024 * 1024
+const budget = 32 * 1024 * 1024
 const largestBatch = 1024 * 1024
-const smallestBatch = 64 * 1024
+const smallestBatch = 16 * 1024
+/** What a piece costs beside its bytes. Clients may send one byte at a time: pieces smaller than that are copied. */
+const pieceOverhead = 512
+const blockSize = 4096
 
 let receiving = 0
 
@@ -36,7 +39,11 @@ export async function receive(
 
 class Receiver {
   private pending: Uint8Array[] = []
-  private pendingBytes = 0
+  /** Of memory, more than the bytes of the pieces. */
+  private pendingCost = 0
+  /** Where small pieces are copied to, behind all that is pending. */
+  private block: Uint8Array | undefined
+  private blockUsed = 0
   private size = 0
   private writing = false
   private ended = false
@@ -73,11 +80,31 @@ class Receiver {
 
   private readonly onData = (piece: Uint8Array): void => {
     this.observe(piece)
-    this.pending.push(piece)
-    this.pendingBytes += piece.length
-    const batch = batchSize()
-    if (!this.writing && this.pendingBytes >= batch) this.flush()
-    else if (this.writing && this.pendingBytes >= batch) this.source.pause()
+    if (piece.length < pieceOverhead) this.copy(piece)
+    else {
+      this.sealBlock()
+      this.pending.push(piece)
+      this.pendingCost += piece.length + pieceOverhead
+    }
+    if (this.pendingCost < batchSize()) return
+    if (this.writing) this.source.pause()
+    else this.flush()
+  }
+
+  private copy(piece: Uint8Array): void {
+    if (this.block && this.blockUsed + piece.length > blockSize) this.sealBlock()
+    if (!this.block) {
+      this.block = Buffer.allocUnsafeSlow(blockSize)
+      this.pendingCost += blockSize
+    }
+    this.block.set(piece, this.blockUsed)
+    this.blockUsed += piece.length
+  }
+
+  private sealBlock(): void {
+    if (this.block) this.pending.push(this.block.subarray(0, this.blockUsed))
+    this.block = undefined
+    this.blockUsed = 0
   }
 
   private end(broken?: Error): void {
@@ -88,13 +115,14 @@ class Receiver {
   }
 
   private flush(): void {
-    if (this.pendingBytes === 0) {
+    this.sealBlock()
+    if (this.pending.length === 0) {
       if (this.ended) this.outcome.resolve(this.broken ? { size: this.size, broken: this.broken } : { size: this.size })
       return
     }
     const batch = this.pending
     this.pending = []
-    this.pendingBytes = 0
+    this.pendingCost = 0
     this.writing = true
     writeAll(this.fd, batch, this.position + this.size).then(
       (written) => {
@@ -112,7 +140,7 @@ class Receiver {
   private wrote(bytes: number): void {
     this.size += bytes
     this.writing = false
-    if (this.ended || this.pendingBytes >= batchSize()) this.flush()
+    if (this.ended || this.pendingCost >= batchSize()) this.flush()
     if (!this.ended && this.source.isPaused()) this.source.resume()
   }
 }

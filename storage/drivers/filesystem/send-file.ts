@@ -10,7 +10,7 @@ import { readAt } from './calls.ts'
 const largestBuffer = 512 * 1024
 const smallestBuffer = 64 * 1024
 /** What all sending streams together may hold in buffers, as long as none goes below the smallest. */
-const budget = 48 * 1024 * 1024
+const budget = 16 * 1024 * 1024
 
 let sending = 0
 
