@@ -4,7 +4,7 @@ import { type SpawnSyncReturns, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { chmod, chown, mkdir, mkdtemp, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { freePort } from '../support/berth-process.ts'
@@ -138,13 +138,15 @@ const real = isRoot ? needs('setpriv') : { skip: 'not tried here: only root can 
 
 describe('with the real programs', real, () => {
   test('the registry runs as the owner of STORAGE_PATH and leaves only his files', async (t) => {
-    // The other user must be able to read the sources.
-    if (!(await isOpenToOthers(join(projectRoot, 'bin', 'berth.js'))))
-      return t.skip('not tried here: sources are private')
+    // The other user must be able to read the sources, and to reach the folder of this test.
+    await chmod(folder, 0o755)
+    for (const path of [join(projectRoot, 'bin', 'berth.js'), folder]) {
+      if (!(await isOpenToOthers(path))) return t.skip(`not tried here: other users cannot reach ${dirname(path)}`)
+    }
     const root = join(folder, 'root')
     const path = join(folder, 'path')
     await Promise.all([mkdir(root), mkdir(path)])
-    await Promise.all([chmod(folder, 0o755), chown(root, 12345, 23456)])
+    await chown(root, 12345, 23456)
     await Promise.all(
       ['registry', 'berth'].map((name) => symlink(join(projectRoot, 'bin', `${name}.js`), join(path, name))),
     )
