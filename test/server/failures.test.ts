@@ -30,7 +30,7 @@ describe('a manifest that refers to what is not here', () => {
   })
 })
 
-describe('a method that is refused for now', () => {
+describe('a method that is refused at the moment', () => {
   test('comes with those that are not', () => {
     for (const failure of [
       new Failure('content-in-use', { digest: digestFor('x'), by: [digestFor('y')] }),
