@@ -2,10 +2,17 @@
 import { basename } from 'node:path'
 import { Command } from 'commander'
 import manifest from '../package.json' with { type: 'json' }
+import { addBackupCommand } from './backup.ts'
 import { addConfigCommands } from './config.ts'
 import { exitOnFailure } from './failure.ts'
+import { addGcCommands } from './gc.ts'
 import { addHealthcheckCommand } from './healthcheck.ts'
+import { addOwnershipCommands } from './ownership.ts'
+import { addReadOnlyCommand } from './readonly.ts'
 import { addServeCommand } from './serve.ts'
+import { addStatusCommand } from './status.ts'
+import { addTrashCommands } from './trash.ts'
+import { addVerifyCommand } from './verify.ts'
 
 const examples = `
 Examples:
@@ -15,6 +22,9 @@ Examples:
                                      any option also as a variable: http.addr is REGISTRY_HTTP_ADDR
   berth config check config.yml      is it right, and what comes of it?
   berth healthcheck                  does the registry on this machine take traffic?
+  berth status                       what is in the store, and what is it busy with?
+  berth gc --dry-run                 what could be freed, and why?
+  berth trash list                   what was deleted and can be had back?
 
 Then: docker tag alpine localhost:5000/alpine && docker push localhost:5000/alpine
 Every option is described in docs/configuration.md.`
@@ -22,7 +32,7 @@ Every option is described in docs/configuration.md.`
 /** `argv` as in `process.argv`. */
 export async function run(argv: readonly string[]): Promise<void> {
   const [, program = 'berth', ...rest] = argv
-  await exitOnFailure(() => createProgram(nameOf(program)).parseAsync(expandFile(rest), { from: 'user' }))
+  await exitOnFailure(() => createProgram(nameOf(program)).parseAsync(plainFlags(expandFile(rest)), { from: 'user' }))
 }
 
 /** Scripts written for distribution call `registry`, and are answered by that name. */
@@ -35,6 +45,16 @@ function expandFile(args: readonly string[]): string[] {
   return /\.ya?ml$/i.test(args[0] ?? '') ? ['serve', ...args] : [...args]
 }
 
+/** `--delete-untagged=true`: the commands of distribution take switches with a value as well. */
+function plainFlags(args: readonly string[]): string[] {
+  if (args[0] !== 'garbage-collect') return [...args]
+  return args.flatMap((arg) => {
+    const [, flag, value = ''] = /^(--[a-z-]+|-[a-z])=(true|false|t|f|1|0)$/i.exec(arg) ?? []
+    if (flag === undefined) return [arg]
+    return /^[t1]/i.test(value) ? [flag] : []
+  })
+}
+
 function createProgram(name: string): Command {
   const program = new Command(name)
     .description('A self-hosted OCI image registry: one process, one folder, every client.')
@@ -45,5 +65,12 @@ function createProgram(name: string): Command {
   addServeCommand(program)
   addConfigCommands(program)
   addHealthcheckCommand(program)
+  addStatusCommand(program)
+  addGcCommands(program)
+  addTrashCommands(program)
+  addVerifyCommand(program)
+  addBackupCommand(program)
+  addReadOnlyCommand(program)
+  addOwnershipCommands(program)
   return program
 }

@@ -10,19 +10,26 @@ set -eu
 [ $# -gt 0 ] || set -- serve
 case $1 in
   *.yml | *.yaml) set -- registry serve "$@" ;;
-  serve | config | healthcheck | garbage-collect | help | -*) set -- registry "$@" ;;
+  serve | config | healthcheck | help | -*) set -- registry "$@" ;;
+  status | gc | garbage-collect | trash | verify | backup | readonly | reindex | release) set -- registry "$@" ;;
 esac
 
-# Only who serves writes to the volume.
+# These alone never write to the volume.
 case ${1##*/}:${2:-} in
-  registry:serve | berth:serve) ;;
+  registry:config | registry:healthcheck | registry:help | registry:-* | registry:) exec "$@" ;;
+  berth:config | berth:healthcheck | berth:help | berth:-* | berth:) exec "$@" ;;
+  registry:* | berth:*) ;;
   *) exec "$@" ;;
 esac
 [ "$(id -u)" = 0 ] || exec "$@"
 
 # The registry itself is asked where its data lives: variables and the file have their say there. A configuration with
 # a problem has no such folder, and the registry itself tells what is wrong with it.
-root=$("$1" config check ${3:+"$3"} 2>/dev/null | sed -n 's/^ *root: //p' || true)
+file=''
+for argument; do
+  case $argument in *.yml | *.yaml) file=$argument ;; esac
+done
+root=$("$1" config check ${file:+"$file"} 2>/dev/null | sed -n 's/^ *root: //p' || true)
 owner=$(stat -c '%u:%g' -- "$root" 2>/dev/null || true)
 user=${owner%:*}
 group=${owner#*:}

@@ -1,6 +1,6 @@
 import type { RepositoryName } from '../oci/name.ts'
 import type { BlobFacts } from './facts.ts'
-import { batches, first, query, type Sql, statement } from './sql.ts'
+import { adopted, batches, first, query, type Sql, statement } from './sql.ts'
 
 type Linked = { repository: number; digest: string }
 
@@ -13,17 +13,26 @@ export function blobFacts(sql: Sql): BlobFacts {
       .select(['blobs.size', 'links.touched_at'])
       .where('repositories.name', '=', p.name)
       .where('repositories.deleted_at', 'is', null)
+      .where('repositories.state', '=', adopted)
+      .where('blobs.damaged_at', 'is', null)
+      .where('blobs.condemned_until', 'is', null)
       .where('links.digest', '=', p.digest),
   )
   const isStored = query<{ digest: string }>()(sql, (build, p) =>
-    build.selectFrom('blobs').select('digest').where('digest', '=', p.digest),
+    build.selectFrom('blobs').select('digest').where('digest', '=', p.digest).where('condemned_until', 'is', null),
   )
   const add = query<{ digest: string; size: number; now: number }>()(sql, (build, p) =>
     build
       .insertInto('blobs')
       .values({ digest: p.digest, size: p.size, stored_at: null, created_at: p.now, touched_at: p.now })
       .onConflict((conflict) =>
-        conflict.column('digest').doUpdateSet({ size: p.size, stored_at: null, touched_at: p.now }),
+        conflict.column('digest').doUpdateSet({
+          size: p.size,
+          stored_at: null,
+          touched_at: p.now,
+          condemned_until: null,
+          damaged_at: null,
+        }),
       ),
   )
   const link = query<Linked & { now: number }>()(sql, (build, p) =>
@@ -51,6 +60,9 @@ export function blobFacts(sql: Sql): BlobFacts {
       .select('repositories.name')
       .where('links.digest', '=', p.digest)
       .where('repositories.deleted_at', 'is', null)
+      .where('repositories.state', '=', adopted)
+      .where('blobs.damaged_at', 'is', null)
+      .where('blobs.condemned_until', 'is', null)
       .limit(p.limit),
   )
   const touch = query<Linked & { now: number }>()(sql, (build, p) =>
@@ -58,7 +70,8 @@ export function blobFacts(sql: Sql): BlobFacts {
       .updateTable('links')
       .set({ touched_at: p.now })
       .where('repository_id', '=', p.repository)
-      .where('digest', '=', p.digest),
+      .where('digest', '=', p.digest)
+      .returning('digest'),
   )
 
   return {
@@ -73,7 +86,7 @@ export function blobFacts(sql: Sql): BlobFacts {
     isLinked: async (repository, digest) => (await first(sql, isLinked({ repository, digest }))) !== undefined,
     holders: async (digest, limit) =>
       (await sql.all(holders({ digest, limit }))).map((row) => row.name as RepositoryName),
-    touch: async (repository, digest, now) => void (await sql.all(touch({ repository, digest, now }))),
+    touch: async (repository, digest, now) => (await first(sql, touch({ repository, digest, now }))) !== undefined,
     linkedAmong: async (repository, digests) => {
       const found = new Set<string>()
       for (const batch of batches(digests)) {

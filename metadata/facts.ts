@@ -5,6 +5,7 @@
 import type { Digest, DigestAlgorithm } from '../oci/digest.ts'
 import type { RepositoryName, Tag, UploadId } from '../oci/name.ts'
 import type { Page } from '../oci/page.ts'
+import type { AdoptionFacts, CollectionFacts, DamageFacts, ReviewFacts, TrashFacts } from './facts-upkeep.ts'
 import type { RepositoryState, UploadState } from './schema.ts'
 
 export interface Facts {
@@ -16,6 +17,8 @@ export interface Facts {
   write<T>(work: (facts: FactQueries) => Promise<T>, options?: { durable?: boolean }): Promise<T>
   /** Proves that the database answers. */
   probe(): Promise<void>
+  /** Copies everything that is committed by now into a new database there; others go on to write meanwhile. */
+  copyTo?(path: string): Promise<void>
   close(): Promise<void>
 }
 
@@ -27,11 +30,17 @@ export interface FactQueries {
   readonly tags: TagFacts
   readonly uploads: UploadFacts
   readonly owed: OwedFacts
+  readonly trash: TrashFacts
+  readonly reviews: ReviewFacts
+  readonly damages: DamageFacts
+  readonly collection: CollectionFacts
+  readonly adoption: AdoptionFacts
 }
 
 export interface StoreFacts {
   get(key: string): Promise<string | undefined>
   set(key: string, value: string): Promise<void>
+  remove(key: string): Promise<void>
 }
 
 export interface RepositoryRow {
@@ -42,7 +51,7 @@ export interface RepositoryRow {
 export interface RepositoryFacts {
   /** Nothing for a repository that never was, or was deleted. */
   find(name: RepositoryName): Promise<RepositoryRow | undefined>
-  /** Finds it or makes it, adopted. */
+  /** Finds it or makes it; a new one is adopted. */
   ensure(name: RepositoryName, now: number): Promise<RepositoryRow>
   page(after: string, limit: number): Promise<RepositoryName[]>
   search(term: string, limit: number): Promise<RepositoryName[]>
@@ -57,8 +66,9 @@ export interface LinkedBlob {
 export interface BlobFacts {
   /** A blob that this repository may read. */
   sizeIn(repository: RepositoryName, digest: Digest): Promise<LinkedBlob | undefined>
-  /** Whether the blob's bytes are stored, whoever may read them. */
+  /** Whether the blob's bytes are stored to stay, whoever may read them. */
   isStored(digest: Digest): Promise<boolean>
+  /** The bytes are there, and whole: nobody takes them away any more. */
   add(digest: Digest, size: number, now: number): Promise<void>
   /** Lets a repository read a blob; says whether it could not before. */
   link(repositoryId: number, digest: Digest, now: number): Promise<boolean>
@@ -68,8 +78,8 @@ export interface BlobFacts {
   linkedAmong(repositoryId: number, digests: readonly string[]): Promise<Set<string>>
   /** Repositories that may read the blob, at most `limit`. */
   holders(digest: Digest, limit: number): Promise<RepositoryName[]>
-  /** Notes that somebody relies on it. */
-  touch(repositoryId: number, digest: Digest, now: number): Promise<void>
+  /** Notes that somebody relies on it; false where the repository may not read it any more. */
+  touch(repositoryId: number, digest: Digest, now: number): Promise<boolean>
 }
 
 export interface ManifestRow {
@@ -79,6 +89,8 @@ export interface ManifestRow {
 }
 
 export interface NewManifest extends ManifestRow {
+  /** What the bytes say, where that is not what it was pushed as. */
+  readonly impliedType?: string
   readonly subject?: string
   readonly artifactType?: string
   readonly annotations?: Readonly<Record<string, string>>
@@ -110,9 +122,16 @@ export interface ManifestFacts {
   put(repositoryId: number, manifest: NewManifest, now: number): Promise<void>
   delete(repositoryId: number, digest: Digest): Promise<boolean>
   among(repositoryId: number, digests: readonly string[]): Promise<Set<string>>
+  /** What it was pushed as, where the bytes say another. */
+  declaredType(repositoryId: number, digest: Digest): Promise<string | undefined>
+  /** Everything that the manifest names. */
+  references(repositoryId: number, digest: Digest): Promise<Digest[]>
   /** Manifests of the repository that name this digest, at most `limit`. */
   parents(repositoryId: number, child: Digest, limit: number): Promise<Digest[]>
-  /** Takes away every tag that points to it; returns all that each of them ever pointed to. */
+  /**
+   * Takes away every tag that points to it; returns all that each of them ever pointed to, and every other tag that once
+   * pointed to it.
+   */
   untag(repositoryId: number, digest: Digest): Promise<PastTag[]>
   referrers(repository: RepositoryName, subject: Digest, wanted: ReferrersWanted): Promise<Page<ReferrerRow>>
 }

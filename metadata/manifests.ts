@@ -3,7 +3,7 @@ import type { Digest } from '../oci/digest.ts'
 import type { Tag } from '../oci/name.ts'
 import type { Page } from '../oci/page.ts'
 import type { ManifestFacts, ManifestRow, NewManifest, ReferrerRow } from './facts.ts'
-import { batches, first, query, type Sql, statement } from './sql.ts'
+import { adopted, batches, first, query, type Sql, statement } from './sql.ts'
 
 interface StoredRow {
   digest: string
@@ -19,6 +19,7 @@ export function manifestFacts(sql: Sql): ManifestFacts {
       .select(['manifests.digest', 'manifests.media_type', 'manifests.size'])
       .where('repositories.name', '=', p.name)
       .where('repositories.deleted_at', 'is', null)
+      .where('repositories.state', '=', adopted)
       .where('manifests.digest', '=', p.digest),
   )
   const findTagged = query<{ name: string; tag: string }>()(sql, (build, p) =>
@@ -31,6 +32,7 @@ export function manifestFacts(sql: Sql): ManifestFacts {
       .select(['manifests.digest', 'manifests.media_type', 'manifests.size'])
       .where('repositories.name', '=', p.name)
       .where('repositories.deleted_at', 'is', null)
+      .where('repositories.state', '=', adopted)
       .where('tags.name', '=', p.tag),
   )
   const remove = query<{ repository: number; digest: string }>()(sql, (build, p) =>
@@ -42,6 +44,20 @@ export function manifestFacts(sql: Sql): ManifestFacts {
   )
   const forget = query<{ repository: number; digest: string }>()(sql, (build, p) =>
     build.deleteFrom('manifest_references').where('repository_id', '=', p.repository).where('parent', '=', p.digest),
+  )
+  const references = query<{ repository: number; digest: string }>()(sql, (build, p) =>
+    build
+      .selectFrom('manifest_references')
+      .select('child')
+      .where('repository_id', '=', p.repository)
+      .where('parent', '=', p.digest),
+  )
+  const declared = query<{ repository: number; digest: string }>()(sql, (build, p) =>
+    build
+      .selectFrom('manifests')
+      .select('declared_type')
+      .where('repository_id', '=', p.repository)
+      .where('digest', '=', p.digest),
   )
   const parents = query<{ repository: number; child: string; limit: number }>()(sql, (build, p) =>
     build
@@ -61,6 +77,10 @@ export function manifestFacts(sql: Sql): ManifestFacts {
       if (removed) await sql.all(forget({ repository, digest }))
       return removed
     },
+    references: async (repository, digest) =>
+      (await sql.all(references({ repository, digest }))).map((row) => row.child as Digest),
+    declaredType: async (repository, digest) =>
+      (await first(sql, declared({ repository, digest })))?.declared_type ?? undefined,
     parents: async (repository, child, limit) =>
       (await sql.all(parents({ repository, child, limit }))).map((row) => row.parent as Digest),
     among: async (repository, digests) => {
@@ -85,6 +105,7 @@ function createPut(sql: Sql): ManifestFacts['put'] {
     repository: number
     digest: string
     mediaType: string
+    declaredType: string | null
     size: number
     subject: string | null
     artifactType: string | null
@@ -97,6 +118,7 @@ function createPut(sql: Sql): ManifestFacts['put'] {
         repository_id: p.repository,
         digest: p.digest,
         media_type: p.mediaType,
+        declared_type: p.declaredType,
         size: p.size,
         subject: p.subject,
         artifact_type: p.artifactType,
@@ -104,7 +126,11 @@ function createPut(sql: Sql): ManifestFacts['put'] {
         pushed_at: p.now,
       })
       .onConflict((conflict) =>
-        conflict.columns(['repository_id', 'digest']).doUpdateSet({ media_type: p.mediaType, pushed_at: p.now }),
+        conflict.columns(['repository_id', 'digest']).doUpdateSet({
+          media_type: p.mediaType,
+          declared_type: p.declaredType,
+          pushed_at: p.now,
+        }),
       ),
   )
   return async (repository, manifest: NewManifest, now) => {
@@ -113,6 +139,7 @@ function createPut(sql: Sql): ManifestFacts['put'] {
         repository,
         digest: manifest.digest,
         mediaType: manifest.mediaType,
+        declaredType: manifest.impliedType === undefined ? null : manifest.mediaType,
         size: manifest.size,
         subject: manifest.subject ?? null,
         artifactType: manifest.artifactType ?? null,
@@ -163,6 +190,7 @@ function manifestsOf({ build }: Sql, name: string) {
     .innerJoin('manifests', 'manifests.repository_id', 'repositories.id')
     .where('repositories.name', '=', name)
     .where('repositories.deleted_at', 'is', null)
+    .where('repositories.state', '=', adopted)
 }
 
 /**
@@ -186,9 +214,9 @@ function pageWithin(rows: readonly { digest: string; length: number }[], limit: 
   return { entries }
 }
 
-/** Two statements, however many tags there are. */
+/** Three statements, however many tags there are. */
 function createUntag(sql: Sql): ManifestFacts['untag'] {
-  const forget = query<{ repository: number; digest: string }>()(sql, (build, p) =>
+  const forgetTags = query<{ repository: number; digest: string }>()(sql, (build, p) =>
     build
       .deleteFrom('tag_history')
       .where('repository_id', '=', p.repository)
@@ -201,11 +229,21 @@ function createUntag(sql: Sql): ManifestFacts['untag'] {
       )
       .returning(['name', 'digest']),
   )
+  const forgetDigest = query<{ repository: number; digest: string }>()(sql, (build, p) =>
+    build
+      .deleteFrom('tag_history')
+      .where('repository_id', '=', p.repository)
+      .where('digest', '=', p.digest)
+      .returning(['name', 'digest']),
+  )
   const remove = query<{ repository: number; digest: string }>()(sql, (build, p) =>
     build.deleteFrom('tags').where('repository_id', '=', p.repository).where('digest', '=', p.digest),
   )
   return async (repository, digest) => {
-    const past = await sql.all(forget({ repository, digest }))
+    const past = [
+      ...(await sql.all(forgetTags({ repository, digest }))),
+      ...(await sql.all(forgetDigest({ repository, digest }))),
+    ]
     await sql.all(remove({ repository, digest }))
     return past.map((row) => ({ tag: row.name as Tag, digest: row.digest as Digest }))
   }

@@ -7,6 +7,16 @@ import type { Generated } from 'kysely'
 /** `unadopted`: storage is still the truth of this repository's facts. `adopted`: SQL is. */
 export type RepositoryState = 'unadopted' | 'adopted'
 export type UploadState = 'receiving' | 'committing' | 'finished'
+export type TrashKind = 'manifest' | 'tag'
+/** `subject`: a manifest that others point to was deleted. */
+export type ReviewKind = 'blob' | 'subject'
+/**
+ * `deleted`: somebody deleted what used it. `rule`: a rule did. `abandoned`: pushed or mounted, and never referred to.
+ * `unknown`: found in storage, and no fact names it. Nobody asked for the last two.
+ */
+export type ReviewReason = 'deleted' | 'rule' | 'abandoned' | 'unknown'
+/** `link`: of a layer; `content`: bytes under a digest. */
+export type DamageKind = 'link' | 'revision' | 'tag' | 'content' | 'manifest' | 'stray'
 
 export interface Schema {
   /** Facts about the store itself: its id, its owner. */
@@ -21,13 +31,25 @@ export interface Schema {
     deleted_at: number | null
   }
   /** Bytes that are stored; `stored_at` is a key other than the usual one, where they lie elsewhere. */
-  blobs: { digest: string; size: number; stored_at: string | null; created_at: number; touched_at: number }
+  blobs: {
+    digest: string
+    size: number
+    stored_at: string | null
+    created_at: number
+    touched_at: number
+    /** A collector is deleting them, and may until then. */
+    condemned_until: number | null
+    /** They were found to be other bytes than their digest says. */
+    damaged_at: number | null
+  }
   /** A repository may read a blob. */
   links: { repository_id: number; digest: string; created_at: number; touched_at: number }
   manifests: {
     repository_id: number
     digest: string
     media_type: string
+    /** The same, where it was pushed as another than its bytes say: storage must carry it apart from them. */
+    declared_type: string | null
     size: number
     subject: string | null
     artifact_type: string | null
@@ -54,6 +76,31 @@ export interface Schema {
     committing: string | null
     started_at: number
     updated_at: number
+  }
+  /** Manifests and tags that were deleted and can be restored; `tags` is a JSON list. */
+  trash: {
+    id: string
+    repository_id: number
+    kind: TrashKind
+    digest: string
+    media_type: string
+    tags: string
+    reason: string
+    deleted_at: number
+    deleted_by: string | null
+  }
+  /** What a restored entry would need: it stays as long as the entry does. */
+  trash_references: { repository_id: number; trash_id: string; child: string }
+  /** What the collector must look at, and when. A stored blob without a row here is used. */
+  reviews: { kind: ReviewKind; repository_id: number; digest: string; due: number; reason: ReviewReason }
+  /** What is wrong in storage, by key, until it is mended. */
+  damages: {
+    key: string
+    kind: DamageKind
+    repository: string
+    digest: string | null
+    detail: string
+    found_at: number
   }
   /** Storage keys that may differ from SQL. No value and no operation: settling reads the fact as it is then. */
   owed: { key: string; version: number; since: number }

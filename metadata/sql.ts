@@ -2,8 +2,8 @@
  * Queries are built by Kysely once, compiled once, and run with arguments: building one costs more than running it.
  * They name no dialect; whoever opens a database brings the compiler and the connection.
  */
-import type { Compilable, CompiledQuery, Kysely } from 'kysely'
-import type { Schema } from './schema.ts'
+import { type Compilable, type CompiledQuery, type Kysely, sql as raw } from 'kysely'
+import type { RepositoryState, Schema } from './schema.ts'
 
 /** A connection, or a transaction, that statements run on. */
 export interface Sql {
@@ -64,3 +64,9 @@ export async function first<Row>(sql: Sql, bound: Statement<Row>): Promise<Row |
 export function* batches<T>(all: readonly T[], size = 500): Iterable<readonly T[]> {
   for (let start = 0; start < all.length; start += size) yield all.slice(start, start + size)
 }
+
+/**
+ * Spelled out in statements: beside an index of the unadopted ones alone, SQLite prepares a statement with a parameter in
+ * its place anew for every call, which costs four times what the query does.
+ */
+export const adopted = raw.lit<RepositoryState>('adopted')

@@ -4,11 +4,12 @@
  */
 import fs from 'node:fs'
 import { dirname } from 'node:path'
-import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite'
+import { backup, DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Worker } from 'node:worker_threads'
 import { DummyDriver, Kysely, SqliteAdapter, SqliteIntrospector, SqliteQueryCompiler } from 'kysely'
-import { Failure } from '../oci/failure.ts'
+import { Failure, StartRefused } from '../oci/failure.ts'
+import type { CopierTask } from './copier.ts'
 import type { FactQueries, Facts } from './facts.ts'
 import { migrate } from './migrations.ts'
 import { factQueries } from './queries.ts'
@@ -20,6 +21,8 @@ const checkpointIntervalMs = 1000
 const walLargeBytes = 64 * 1024 * 1024
 const walAlarmBytes = 256 * 1024 * 1024
 const busyRetryMs = 10_000
+/** What the shared index of the log takes up, and some more. */
+const leastRoom = 1024 * 1024
 
 export interface SqliteOptions {
   readonly path: string
@@ -27,7 +30,7 @@ export interface SqliteOptions {
   readonly onLargeWal: (bytes: number) => void
   /** The log could not be merged, by a full disk perhaps. Nothing is lost, and it is tried again. */
   readonly onMergeFailed?: (message: string) => void
-  /** Commits can no longer be made durable; the process must end. */
+  /** Commits can no longer be made durable, and those that wait for it fail: a server must end. */
   readonly onFatal: (error: Error) => void
 }
 
@@ -52,7 +55,7 @@ export async function openSqliteFacts(options: SqliteOptions): Promise<Facts> {
     const reader = shared ? openConnection(options.path, true) : writer
     if (reader !== writer) reader.exec('pragma query_only = on')
     const wal = openWalSync(`${options.path}-wal`, options.onFatal)
-    return createFacts(writer, reader, wal, shared ? startCheckpointer(options) : undefined)
+    return createFacts({ path: options.path, writer, reader, wal }, shared ? startCheckpointer(options) : undefined)
   } catch (error) {
     writer.close()
     throw error
@@ -72,18 +75,37 @@ const unshared = new Set([0x6969, 0xff534d42, 0xfe534d42, 0x65735546, 0x01021997
 
 function openConnection(path: string, shared: boolean): DatabaseSync {
   const database = new DatabaseSync(path, { timeout: 0 })
-  if (!shared) database.exec('pragma locking_mode = exclusive')
-  database.exec(
-    `pragma journal_mode = wal; pragma synchronous = normal; pragma foreign_keys = off; pragma temp_store = memory;
-     pragma wal_autocheckpoint = ${shared ? 0 : 1000}; pragma cache_size = -16384; pragma mmap_size = 268435456`,
-  )
-  return database
+  try {
+    if (!shared) database.exec('pragma locking_mode = exclusive')
+    database.exec(
+      `pragma journal_mode = wal; pragma synchronous = normal; pragma foreign_keys = off; pragma temp_store = memory;
+       pragma wal_autocheckpoint = ${shared ? 0 : 1000}; pragma cache_size = -16384; pragma mmap_size = 268435456`,
+    )
+    return database
+  } catch (error) {
+    database.close()
+    if (!isCode(error, sqliteFull) && !isCode(error, sqliteIo)) throw error
+    const { bavail, bsize } = fs.statfsSync(dirname(path))
+    if (bavail * bsize > leastRoom) throw error
+    throw new StartRefused(
+      `the disk is full, and the database ${path} cannot be opened without some room: free some MiB`,
+    )
+  }
 }
 
-function createFacts(writer: DatabaseSync, reader: DatabaseSync, wal: WalSync, checkpointer?: Worker): Facts {
+interface Connections {
+  readonly path: string
+  readonly writer: DatabaseSync
+  readonly reader: DatabaseSync
+  readonly wal: WalSync
+}
+
+function createFacts({ path, writer, reader, wal }: Connections, checkpointer?: Worker): Facts {
   const inTransaction = factQueries(connectionSql(writer))
   let last: Promise<unknown> = Promise.resolve()
   let closing: Promise<void> | undefined
+  /** It may end long before it is asked to, where it fails. */
+  const ended = new Promise<unknown>((resolve) => checkpointer?.once('exit', resolve))
 
   /** On a connection that is also written to, a read must not fall into a transaction that is under way. */
   function inTurn(sql: Sql): Sql {
@@ -99,13 +121,20 @@ function createFacts(writer: DatabaseSync, reader: DatabaseSync, wal: WalSync, c
     await last
     if (checkpointer) {
       checkpointer.ref()
-      const ended = new Promise((resolve) => checkpointer.once('exit', resolve))
       checkpointer.postMessage('close')
       await ended
     }
     await wal.close()
     if (reader !== writer) reader.close()
     writer.close()
+  }
+
+  /** Where there is only one connection, a copy must not see half a transaction: the next one waits for it. */
+  function copyTo(target: string): Promise<void> {
+    if (reader !== writer) return copyApart(path, target)
+    const mine = last.then(async () => void (await backup(writer, target)))
+    last = mine.catch(() => {})
+    return mine
   }
 
   return {
@@ -120,8 +149,17 @@ function createFacts(writer: DatabaseSync, reader: DatabaseSync, wal: WalSync, c
     async probe() {
       reader.prepare('select 1').get()
     },
+    copyTo,
     close: () => (closing ??= close()),
   }
+}
+
+async function copyApart(path: string, target: string): Promise<void> {
+  const file = import.meta.url.endsWith('.ts') ? './copier.ts' : './copier.js'
+  const worker = new Worker(new URL(file, import.meta.url), { workerData: { path, target } satisfies CopierTask })
+  await new Promise<void>((resolve, reject) => {
+    worker.once('error', reject).once('exit', () => resolve())
+  })
 }
 
 /** Runs `work` between BEGIN and COMMIT. It may wait for nothing but queries, which end within this turn. */
@@ -159,6 +197,7 @@ async function begin(database: DatabaseSync): Promise<void> {
 
 /** Primary result codes; extended ones have more above the first eight bits. */
 const sqliteBusy = 5
+const sqliteIo = 10
 const sqliteFull = 13
 
 function isCode(error: unknown, code: number): boolean {

@@ -11,8 +11,10 @@ export function storeFacts(sql: Sql): StoreFacts {
       .values({ key: p.key, value: p.value })
       .onConflict((conflict) => conflict.column('key').doUpdateSet({ value: p.value })),
   )
+  const remove = query<{ key: string }>()(sql, (build, p) => build.deleteFrom('store').where('key', '=', p.key))
   return {
     get: async (key) => (await first(sql, get({ key })))?.value,
     set: async (key, value) => void (await sql.all(set({ key, value }))),
+    remove: async (key) => void (await sql.all(remove({ key }))),
   }
 }

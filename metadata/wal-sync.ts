@@ -12,7 +12,7 @@
 import fs from 'node:fs'
 
 export interface WalSync {
-  /** Resolves when everything committed before the call is durable. */
+  /** Resolves when everything committed before the call is durable. Rejects once a sync has failed. */
   wait(): Promise<void>
   /** Ends what is under way first: a descriptor must not be closed below a sync. */
   close(): Promise<void>
@@ -24,6 +24,16 @@ export function openWalSync(path: string, onError: (error: Error) => void): WalS
   let waiting: PromiseWithResolvers<void> | undefined
   /** Set while syncs are under way. */
   let busy: PromiseWithResolvers<void> | undefined
+  let failed: Error | undefined
+
+  /** After a failed sync the kernel may have dropped the pages: nothing can be promised any more. */
+  function fail(turn: PromiseWithResolvers<void>, error: Error): void {
+    failed = error
+    turn.reject(error)
+    waiting?.reject(error)
+    waiting = undefined
+    onError(error)
+  }
 
   function run(): void {
     const turn = waiting
@@ -34,8 +44,7 @@ export function openWalSync(path: string, onError: (error: Error) => void): WalS
       return
     }
     fs.fdatasync(fd, (error) => {
-      // After a failed sync the kernel may have dropped the pages: nothing can be promised any more.
-      if (error) onError(error)
+      if (error) fail(turn, error)
       else turn.resolve()
       run()
     })
@@ -43,6 +52,7 @@ export function openWalSync(path: string, onError: (error: Error) => void): WalS
 
   return {
     wait() {
+      if (failed) return Promise.reject(failed)
       waiting ??= Promise.withResolvers<void>()
       const { promise } = waiting
       if (!busy) {

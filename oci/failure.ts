@@ -17,6 +17,8 @@ export interface Failures {
   'digest-mismatch': { expected: string; actual: string }
   'manifest-invalid': { reason: string }
   'manifest-schema1': { mediaType: string }
+  /** One that an old registry left: there is no client that takes it. */
+  'manifest-schema1-stored': { repository: string; reference: string }
   'manifest-too-large': { limit: number }
   'manifest-references-unknown': { missing: readonly string[] }
   'tags-too-many': { limit: number; received: number }

@@ -19,6 +19,8 @@ import { echoed, NotStrictJson, parseStrictJson } from './strict-json.ts'
 
 export interface Manifest {
   readonly mediaType: string
+  /** What the bytes alone say it is: another registry that opens the volume has nothing else. */
+  readonly impliedType: string
   readonly kind: 'image' | 'index'
   /** The config of an image manifest. */
   readonly config?: Descriptor
@@ -42,9 +44,9 @@ export function readManifest(bytes: Uint8Array, contentType: string): Manifest {
   const declared = bareMediaType(contentType)
   if (isSchema1Type(declared)) throw new Failure('manifest-schema1', { mediaType: declared })
   const json = parse(bytes)
-  const mediaType = mediaTypeOf(json, declared)
+  const types = typesOf(json, declared)
   refuseAmbiguity(json)
-  return isIndexType(mediaType) ? readIndex(json, mediaType) : readImage(json, mediaType)
+  return isIndexType(types.mediaType) ? readIndex(json, types) : readImage(json, types)
 }
 
 /** Digests whose content must be here: everything but foreign layers and the subject. */
@@ -74,15 +76,18 @@ function parse(bytes: Uint8Array): Json {
   return value
 }
 
-function mediaTypeOf(json: Json, declared: string): string {
+type Types = Pick<Manifest, 'mediaType' | 'impliedType'>
+
+function typesOf(json: Json, declared: string): Types {
   const inside = json['mediaType']
   if (inside !== undefined && typeof inside !== 'string') throw invalid('mediaType must be a string')
   if (declared && inside && inside !== declared) {
     throw invalid(`mediaType ${echoed(inside)} differs from the Content-Type ${echoed(declared)}`)
   }
-  const type = declared || inside || ('manifests' in json ? mediaTypes.imageIndex : mediaTypes.imageManifest)
-  if (!isManifestType(type)) throw invalid(`${echoed(type)} is not a manifest's media type`)
-  return type
+  const impliedType = inside || ('manifests' in json ? mediaTypes.imageIndex : mediaTypes.imageManifest)
+  const mediaType = declared || impliedType
+  if (!isManifestType(mediaType)) throw invalid(`${echoed(mediaType)} is not a manifest's media type`)
+  return { mediaType, impliedType }
 }
 
 const imageOnly = ['config', 'layers', 'fsLayers']
@@ -129,12 +134,13 @@ function folded(name: string): string {
   return name.toUpperCase().toLowerCase()
 }
 
-function readImage(json: Json, mediaType: string): Manifest {
-  if (!isImageManifestType(mediaType) || !('config' in json)) throw invalid('an image manifest must have a config')
+function readImage(json: Json, types: Types): Manifest {
+  if (!isImageManifestType(types.mediaType) || !('config' in json))
+    throw invalid('an image manifest must have a config')
   const config = readDescriptor(json['config'], 'config')
   const artifactType = optionalString(json['artifactType'], 'artifactType') || config.mediaType
   return {
-    mediaType,
+    ...types,
     kind: 'image',
     config,
     members: readDescriptors(json['layers'], 'layers'),
@@ -143,11 +149,11 @@ function readImage(json: Json, mediaType: string): Manifest {
   }
 }
 
-function readIndex(json: Json, mediaType: string): Manifest {
+function readIndex(json: Json, types: Types): Manifest {
   if (!('manifests' in json)) throw invalid('an image index must have manifests')
   const artifactType = optionalString(json['artifactType'], 'artifactType')
   return {
-    mediaType,
+    ...types,
     kind: 'index',
     members: readDescriptors(json['manifests'], 'manifests'),
     ...(artifactType && { artifactType }),

@@ -7,8 +7,11 @@ import type { Digest } from '../oci/digest.ts'
 import type { RepositoryName, UploadId } from '../oci/name.ts'
 import type { Stage } from '../storage/driver.ts'
 import { layout } from '../storage/layout.ts'
+import { changeRepository } from './adoption.ts'
 import type { LocalParts } from './local-parts.ts'
+import { handleBytes, whenPardoned } from './pardon.ts'
 import type { BlobInfo } from './registry.ts'
+import { reviewLater } from './reviews.ts'
 import { owe } from './settle.ts'
 
 /** An upload as its row and its bytes say. */
@@ -29,13 +32,14 @@ export interface Publisher {
 }
 
 export function createPublisher(parts: LocalParts, name: RepositoryName): Publisher {
-  const { facts, driver, blobs, hashes, settler, clock } = parts
+  const { facts, driver, blobs, hashes, settler, clock, graceMs } = parts
 
   async function publish(upload: Upload, digest: Digest): Promise<BlobInfo> {
     const { row, stage } = upload
     await makeDurable(upload, digest)
+    await whenPardoned(parts, digest)
     try {
-      await blobs.adopt(digest, stage)
+      await handleBytes(parts, digest, () => blobs.adopt(digest, stage))
     } catch (error) {
       // The bytes are durable: as long as they have not moved, the commit can be repeated.
       await receiveAgain(row.id, stage, digest).catch(() => {})
@@ -57,12 +61,14 @@ export function createPublisher(parts: LocalParts, name: RepositoryName): Publis
 
   async function conclude(id: UploadId, digest: Digest, size: number): Promise<BlobInfo> {
     const owed = [layout.layer(name, digest)]
-    await facts.write(async (changed) => {
+    await changeRepository(parts, name, async (changed) => {
       const now = clock()
       const repository = await changed.repositories.ensure(name, now)
       await changed.blobs.add(digest, size, now)
       await changed.blobs.link(repository.id, digest, now)
       await changed.uploads.setState(id, 'finished', digest, now)
+      await reviewLater(changed, digest, now + graceMs)
+      await changed.damages.removeOf(digest)
       await owe(changed, owed, now)
     })
     hashes.forget(id)

@@ -12,6 +12,7 @@
 import { randomInt } from 'node:crypto'
 import type { Locks } from '../coordination/locks.ts'
 import type { FactQueries, Facts } from '../metadata/facts.ts'
+import type { TrashRow } from '../metadata/facts-upkeep.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { RepositoryName, Tag } from '../oci/name.ts'
 import type { ObjectKey, StorageDriver } from '../storage/driver.ts'
@@ -39,10 +40,11 @@ export interface SettleParts {
   readonly onError: (error: unknown, key: string) => void
 }
 
-/** Names a key as owed, inside the transaction that changes its fact. */
+/** Names a key as owed, inside the transaction that changes its fact. What was wrong there is written anew. */
 export async function owe(facts: FactQueries, keys: readonly ObjectKey[], now: number): Promise<void> {
   // Any other number than before says "changed since": versions need no order, only to differ.
   for (const key of keys) await facts.owed.add(key, randomInt(2 ** 47), now)
+  if (await facts.damages.any()) for (const key of keys) await facts.damages.remove(key)
 }
 
 export function createSettler({ facts, driver, locks, onError }: SettleParts): Settler {
@@ -55,6 +57,8 @@ export function createSettler({ facts, driver, locks, onError }: SettleParts): S
         const owed = await facts.read.owed.find(key)
         if (!owed) return
         const fact = parseLinkKey(key)
+        // There the file is the truth, and SQL does not know it yet.
+        if (fact && (await isUnadopted(facts.read, fact))) return
         const content = fact && (await linkContent(facts.read, fact))
         if (content) await driver.write(key, Buffer.from(content), { durable: false })
         else await driver.delete(key, { durable: false })
@@ -112,8 +116,13 @@ function othersTurn(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve))
 }
 
+async function isUnadopted(facts: FactQueries, fact: LinkFact): Promise<boolean> {
+  return fact.kind !== 'trash' && (await facts.repositories.find(fact.repository))?.state === 'unadopted'
+}
+
 /** What a link file holds while its fact is true; nothing where there must be no file. */
-async function linkContent(facts: FactQueries, fact: LinkFact): Promise<string | undefined> {
+export async function linkContent(facts: FactQueries, fact: LinkFact): Promise<string | undefined> {
+  if (fact.kind === 'trash') return trashDocument(await facts.trash.find(fact.id))
   const repository = await facts.repositories.find(fact.repository)
   if (!repository) return undefined
   switch (fact.kind) {
@@ -125,7 +134,16 @@ async function linkContent(facts: FactQueries, fact: LinkFact): Promise<string |
       return facts.tags.digest(repository.id, fact.tag)
     case 'tagIndex':
       return (await facts.tags.hadPointedTo(repository.id, fact.tag, fact.digest)) ? fact.digest : undefined
+    case 'mediaType':
+      return facts.manifests.declaredType(repository.id, fact.digest)
   }
+}
+
+/** What the layout of distribution has no place for: enough to have the entry again without a database. */
+function trashDocument(entry: TrashRow | undefined): string | undefined {
+  if (!entry) return undefined
+  const { repositoryId: _, ...document } = entry
+  return `${JSON.stringify({ format: 1, ...document }, undefined, 2)}\n`
 }
 
 /** The link files of a tag and of the digests it pointed to. */

@@ -33,6 +33,7 @@ import { lengthOf } from '../oci/range.ts'
 import type { Stage } from '../storage/driver.ts'
 import { layout } from '../storage/layout.ts'
 import type { LocalParts } from './local-parts.ts'
+import { whenPardoned } from './pardon.ts'
 import { createPublisher, type Upload } from './publish.ts'
 import type { BlobInfo, Caller, Chunk, UploadStatus, Uploads } from './registry.ts'
 
@@ -152,7 +153,10 @@ export function createUploads(parts: LocalParts, name: RepositoryName, caller: C
     if (row.committing !== digest) return undefined
     if (row.state === 'committing') {
       if (row.stage === '') return undefined
-      const { size } = JSON.parse(row.stage) as Stage
+      const { key, size } = JSON.parse(row.stage) as Stage
+      // What lies under the digest is this upload's only if it was moved there.
+      if (await driver.stat(key)) return undefined
+      await whenPardoned(parts, digest)
       return (await blobs.size(digest)) === size ? conclude(id, digest, size) : undefined
     }
     const found = await facts.read.blobs.sizeIn(name, digest)

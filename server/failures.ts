@@ -60,6 +60,7 @@ const table: { readonly [Name in FailureName]: Row<Name> } = {
   'digest-mismatch': [400, 'DIGEST_INVALID', ({ expected, actual }) => `the content is ${actual}, not ${expected}`],
   'manifest-invalid': [400, 'MANIFEST_INVALID', ({ reason }) => `the manifest is not valid: ${reason}`],
   'manifest-schema1': [400, 'MANIFEST_INVALID', ({ mediaType }) => `schema 1 manifests (${mediaType}) are no longer accepted: push with a client that writes schema 2 or OCI manifests`],
+  'manifest-schema1-stored': [404, 'MANIFEST_UNKNOWN', ({ repository, reference }) => `${repository} has ${reference} only as a schema 1 manifest, which clients of today do not take: push the image anew`],
   'manifest-too-large': [413, 'SIZE_INVALID', ({ limit }) => `the manifest is larger than ${limit} bytes`],
   'manifest-references-unknown': [400, 'MANIFEST_BLOB_UNKNOWN', ({ missing }) => `the manifest refers to content that this repository does not have: ${missing.slice(0, namedMissing).join(', ')}${andMore(missing)}`],
   'tags-too-many': [414, 'UNSUPPORTED', ({ limit, received }) => `${received} tags in one push: at most ${limit} are taken`],
@@ -114,6 +115,13 @@ function entriesOf(failure: Failure, entry: ErrorEntry): readonly ErrorEntry[] {
   }
   if (failure.failure === 'unauthorized') return [entry]
   return Object.keys(failure.detail).length > 0 ? [{ ...entry, detail: failure.detail }] : [entry]
+}
+
+/** No file or connection can be opened at the moment; others are about to be closed. */
+export const answerToExhausted: FailureAnswer = {
+  status: 503,
+  headers: { 'Retry-After': '5' },
+  body: { errors: [{ code: 'UNAVAILABLE', message: 'too many files are open here at the moment: try again' }] },
 }
 
 /** What is told of an error that nobody foresaw: nothing but the id under which the log has it. */

@@ -23,6 +23,8 @@ export interface BlobStore {
   /** Turns a hardened stage into the blob. What was there before, damaged or not, is replaced. */
   adopt(digest: Digest, stage: Stage): Promise<void>
   remove(digest: Digest): Promise<void>
+  /** Bytes of this digest that are kept in memory are not told any more: those in storage are others. */
+  forget(digest: Digest): void
   /** How many bytes lie under this digest; nothing where there are none. Does not look at their content. */
   size(digest: Digest): Promise<number | undefined>
 }
@@ -72,6 +74,8 @@ export function createBlobStore(driver: StorageDriver): BlobStore {
       cache.delete(digest)
       await driver.delete(layout.blob(digest))
     },
+
+    forget: (digest) => void cache.delete(digest),
 
     size: async (digest) => (await driver.stat(layout.blob(digest)))?.size,
   }

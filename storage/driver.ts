@@ -12,6 +12,20 @@ export interface ObjectInfo {
   readonly key: ObjectKey
   /** Bytes. */
   readonly size: number
+  /** When its content was written, in whole milliseconds since 1970. */
+  readonly modifiedAt: number
+}
+
+/** What stands right under a prefix. `other` is a symbolic link, socket or device: nothing that is ever followed. */
+export interface Child {
+  readonly name: string
+  readonly kind: 'object' | 'folder' | 'other'
+}
+
+export interface Space {
+  /** Bytes that can still be written. */
+  readonly free: number
+  readonly total: number
 }
 
 /** An object that is being read. Whoever opened it closes it. */
@@ -37,10 +51,16 @@ export interface Objects {
   write(key: ObjectKey, content: Uint8Array, options?: WriteOptions): Promise<void>
   /** Deletes an object, and folders that it leaves empty. Nothing to delete is success. */
   delete(key: ObjectKey, options?: WriteOptions): Promise<void>
-  /** Everything under `prefix`, in no promised order. */
+  /** Everything under `prefix`, in no promised order. Links are not followed; what vanishes meanwhile is left out. */
   list(prefix: ObjectKey): AsyncIterable<ObjectInfo>
+  /** What stands right under `prefix`, in no promised order; nothing where it is absent or no folder. */
+  children(prefix: ObjectKey): AsyncIterable<Child>
   /** Makes earlier writes and deletes with `durable: false` of these keys durable. */
   flush(keys: readonly ObjectKey[]): Promise<void>
+  /** Of the volume; nothing where there is no such limit. */
+  space(): Promise<Space | undefined>
+  /** What tells this very volume from a copy of its files; nothing where that cannot be told. */
+  place(): Promise<string | undefined>
 }
 
 /**

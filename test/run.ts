@@ -56,7 +56,9 @@ function testFiles(only: string | undefined): string[] {
 
 /** Tests that start whole daemons and other servers get fewer neighbours. */
 function startsDaemons(file: string): boolean {
-  return /^test\/(clients|conformance)\//.test(relative(projectRoot, file))
+  return /^test\/(clients|conformance|collector|crash-model|full-disk|kill|power-cut|volumes)\//.test(
+    relative(projectRoot, file),
+  )
 }
 
 async function runFiles(paths: string[], concurrency: number): Promise<void> {

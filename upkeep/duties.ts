@@ -11,6 +11,11 @@ export interface DutyParts extends UploadParts {
   readonly settler: Settler
   /** Where it says what it did. */
   readonly tell: (figures: object, message: string) => void
+  readonly uploadPurging: UploadPurging
+  /** Frees what nothing refers to any more. */
+  readonly collect: () => Promise<unknown>
+  /** 0: not by itself. */
+  readonly collectEveryMs: number
 }
 
 /** Nothing where uploads are never given up. */
@@ -21,12 +26,14 @@ export type UploadPurging =
 /** As many are named in the log of a dry run. */
 const namedUploads = 100
 
-export function createDuties(parts: DutyParts, purging: UploadPurging): Duty[] {
+export function createDuties(parts: DutyParts): Duty[] {
+  const { uploadPurging: purging, collect, collectEveryMs } = parts
   const duties: Duty[] = [
     { name: 'clear what is settled', everyMs: clearOwedEveryMs, run: parts.settler.clear },
     { name: 'settle what is owed', everyMs: settleOwedEveryMs, run: parts.settler.settleAll },
     { name: 'forget finished uploads', everyMs: forgetFinishedEveryMs, run: () => forgetFinished(parts) },
   ]
+  if (collectEveryMs > 0) duties.push({ name: 'collect', everyMs: collectEveryMs, run: collect, atStart: true })
   if (purging) {
     const due = { ...parts, uploadAgeMs: purging.ageMs }
     const run = async () => {

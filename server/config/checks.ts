@@ -1,6 +1,6 @@
 /** What no single option can know: options that need, or exclude, each other; and values that look like a slip. */
 import { expectedAddress, type Network, networks, parseListen } from './addresses.ts'
-import { isBareNumber } from './durations.ts'
+import { isBareNumber, parseDuration } from './durations.ts'
 import { listOptions } from './option.ts'
 import type { Findings } from './problem.ts'
 import { root } from './schema.ts'
@@ -14,6 +14,7 @@ export function checkTogether(tree: TreeMap, sourceOf: SourceOf, findings: Findi
   checkAddress(tree, sourceOf, findings)
   checkTls(tree, findings)
   warnOfBareNumbers(tree, findings)
+  warnOfShortGrace(tree, findings)
   if (getIn(tree, ['loglevel'])) findings.warnings.push('loglevel is the old name of log.level and wins over it')
   if (getIn(tree, ['storage', 'inmemory']) !== undefined) {
     findings.warnings.push('storage.inmemory keeps everything in memory: it is gone when the process ends')
@@ -55,6 +56,18 @@ function checkTls(tree: TreeMap, findings: Findings): void {
       found: 'nothing',
     })
   }
+}
+
+const shortestGraceMs = 10 * 60_000
+
+/** Layers are pushed before the manifest that refers to them. */
+function warnOfShortGrace(tree: TreeMap, findings: Findings): void {
+  const grace = getIn(tree, ['collector', 'grace'])
+  const ms = typeof grace === 'string' ? parseDuration(grace) : undefined
+  if (ms === undefined || ms >= shortestGraceMs) return
+  findings.warnings.push(
+    `collector.grace is ${grace}: layers of a push that takes longer are collected before its manifest arrives`,
+  )
 }
 
 const oneSecondInNanoseconds = 1e9

@@ -61,10 +61,21 @@ export function duration(least: number): Kind<number> {
 
 /** `least` and `most` in bytes. */
 export function size(least: number, most: number): Kind<number> {
-  return fromText('size', `a size such as 4MiB, between ${least} and ${most} bytes`, (value) => {
+  const range = most === Number.MAX_SAFE_INTEGER ? '' : `, between ${least} and ${most} bytes`
+  return fromText('size', `a size such as 4MiB${range}`, (value) => {
     const bytes = parseSize(value)
     return bytes !== undefined && bytes >= least && bytes <= most ? bytes : undefined
   })
+}
+
+/** `auto`, or a value of that kind. */
+export function autoOr<T>(kind: Kind<T>): Kind<T | 'auto'> {
+  return {
+    ...kind,
+    name: `${kind.name} or auto`,
+    expected: `auto, or ${kind.expected}`,
+    parse: (input) => (input === 'auto' ? 'auto' : kind.parse(input)),
+  }
 }
 
 /** One of some words; capital letters do not matter. */

@@ -19,7 +19,7 @@ const defaultRoot = './data'
 const timer = (ms: number): number => Math.min(Math.ceil(ms), longestTimerMs)
 
 export function normalise(parsed: Parsed, hasFile: boolean): Settings {
-  const { catalog, tags, validation, health } = parsed
+  const { catalog, tags, validation, collector, health } = parsed
   const driver = driverOf(parsed.storage)
   const { interval, ...check } = health.storagedriver
   return freeze({
@@ -36,6 +36,7 @@ export function normalise(parsed: Parsed, hasFile: boolean): Settings {
     catalog: { maxEntries: catalog.maxentries },
     tags: { maxTags: tags.maxtags },
     validation: { manifests: { sparse: validation.manifests.sparse, maxBytes: validation.manifests.maxbytes } },
+    collector: { graceMs: collector.grace, intervalMs: timer(collector.interval), trashMs: collector.trash },
     health: { storageDriver: { ...check, intervalMs: timer(interval) } },
   })
 }
@@ -56,6 +57,7 @@ function storageOf(parsed: Parsed['storage'], driver: StorageDriverSettings, has
     maintenance: {
       uploadPurging: { enabled, ageMs: age, intervalMs: timer(interval), dryRun: dryrun },
       readOnly: parsed.maintenance.readonly,
+      reserve: parsed.maintenance.reserve,
     },
   }
 }

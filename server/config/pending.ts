@@ -60,7 +60,6 @@ export const pending: readonly Pending[] = [
   row('http.http2', 'warn', 'HTTP/1.1 is spoken, with and without it'),
   row('http.h2c', 'warn', 'HTTP/1.1 is spoken, with and without it'),
   row('redis', 'warn', 'nodes do not share anything through Redis'),
-  row('collector', 'warn', 'nothing is collected: blobs that nobody uses stay'),
   row('notifications', 'warn', 'nobody is notified', { harmless: (value) => offAt(value, 'endpoints') }),
   row('events', 'warn', 'nobody is notified'),
   row('health.file', 'warn', 'this check is not made'),

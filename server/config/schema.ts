@@ -6,6 +6,7 @@ import type { z } from 'zod'
 import { expectedAddress, networks, parseExternalUrl, parseListen, parsePrefix } from './addresses.ts'
 import {
   anything,
+  autoOr,
   choice,
   count,
   duration,
@@ -44,8 +45,8 @@ const storage = section('Where the bytes are. One driver, and what goes for ever
   filesystem: choiceSection('Files below one folder; the driver where none is named.', {
     rootdirectory: optional(text('the path of a folder'), {
       description:
-        'The folder that holds everything, in the layout of distribution. An existing volume of `registry:2` or ' +
-        '`registry:3` is refused until it can be taken over. ' +
+        'The folder that holds everything, in the layout of distribution. A volume of `registry:2` or `registry:3` is ' +
+        'taken over and served while it is read. ' +
         'Not set, it is `./data`; in a file that names `storage.filesystem`, `/var/lib/registry`, as with distribution.',
       defaultNote: '`./data`',
     }),
@@ -68,6 +69,11 @@ const storage = section('Where the bytes are. One driver, and what goes for ever
     readonly: section('Serving what is there and taking nothing new.', {
       enabled: option(flag, 'false', 'Answers everything that would write with 405.'),
     }),
+    reserve: option(
+      autoOr(size(0, Number.MAX_SAFE_INTEGER)),
+      'auto',
+      'Free bytes below which pushes are refused with 503. `auto` is 5 % of the volume, at most 1 GiB.',
+    ),
   }),
   redirect: section('Sending clients to where the bytes are.', {
     disable: option(flag, 'false', 'Accepted without an effect: the drivers of today serve every byte themselves.'),
@@ -171,6 +177,19 @@ export const schema = section('', {
     maxtags: option(count(1), '1000', 'Tags in one page at most.'),
   }),
   validation: section('What is checked in a push.', { manifests }),
+  collector: section('Freeing the bytes that nothing refers to any more.', {
+    grace: option(
+      duration(1),
+      '24h',
+      'How long something that nobody refers to stays. Longer than a push takes, or the push must be repeated.',
+    ),
+    interval: option(
+      duration(0),
+      '1h',
+      'How often something is looked for that can go; 0 is only when a command asks for it.',
+    ),
+    trash: option(duration(0), '168h', 'How long a deleted tag or manifest can be restored; 0 where nothing can be.'),
+  }),
   health: section('What makes a node unhealthy.', {
     storagedriver: section('A look at the storage, again and again; without it `/readyz` looks when it is asked.', {
       enabled: option(flag, 'false', 'Whether the storage is looked at between requests.'),

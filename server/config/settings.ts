@@ -12,6 +12,7 @@ export interface Settings {
   readonly catalog: { readonly maxEntries: number }
   readonly tags: { readonly maxTags: number }
   readonly validation: ValidationSettings
+  readonly collector: CollectorSettings
   readonly health: { readonly storageDriver: StorageHealthSettings }
 }
 
@@ -29,6 +30,8 @@ export interface StorageSettings {
   readonly maintenance: {
     readonly uploadPurging: UploadPurgingSettings
     readonly readOnly: { readonly enabled: boolean }
+    /** Bytes that stay free: pushes are refused below. */
+    readonly reserve: number | 'auto'
   }
 }
 
@@ -86,6 +89,15 @@ export interface ValidationSettings {
     readonly sparse: 'allow' | 'deny'
     readonly maxBytes: number
   }
+}
+
+export interface CollectorSettings {
+  /** How long something that nobody refers to stays. */
+  readonly graceMs: number
+  /** 0: only when a command asks for it. */
+  readonly intervalMs: number
+  /** How long something that was deleted can be restored; 0 where it cannot. */
+  readonly trashMs: number
 }
 
 export interface StorageHealthSettings {

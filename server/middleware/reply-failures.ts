@@ -7,7 +7,7 @@ import type { IncomingMessage } from 'node:http'
 import type { Context, Next } from 'koa'
 import { Failure, isFailure } from '../../oci/failure.ts'
 import type { RequestState } from '../exchange.ts'
-import { answerTo, answerToUnknown, type FailureAnswer } from '../failures.ts'
+import { answerTo, answerToExhausted, answerToUnknown, type FailureAnswer } from '../failures.ts'
 import type { Logger } from '../log.ts'
 
 /** How much of a body that nobody wanted is still read, so that the client sees the answer and not a reset connection. */
@@ -22,21 +22,33 @@ export function replyFailures(log: Logger) {
       const failure = foreseen(thrown)
       const { id } = ctx.state as RequestState
       if (isClientGone(ctx, failure)) return
-      if (!failure) log.error({ request: id, err: thrown, method: ctx.method, path: ctx.path }, 'request failed')
+      if (!failure) log.error({ request: id, err: thrown, method: ctx.method, path: ctx.path }, explain(thrown))
       if (ctx.res.headersSent) {
         ctx.respond = false
         ctx.res.destroy()
         return
       }
-      reply(ctx, failure ? answerTo(failure) : answerToUnknown(id))
+      reply(ctx, failure ? answerTo(failure) : isExhausted(thrown) ? answerToExhausted : answerToUnknown(id))
     }
     dropRest(ctx.req)
   }
 }
 
+const codeOf = (thrown: unknown): string | undefined => (thrown as NodeJS.ErrnoException | undefined)?.code
+const isExhausted = (thrown: unknown): boolean => ['EMFILE', 'ENFILE'].includes(codeOf(thrown) ?? '')
+
+/** The error's own fields, which follow in the log, name the file where the system call knew it. */
+function explain(thrown: unknown): string {
+  if (isExhausted(thrown))
+    return 'too many files are open: raise the limit (ulimit -n, LimitNOFILE) above the clients served'
+  if (codeOf(thrown) !== 'EIO') return 'request failed'
+  const { path = 'a file of this request', syscall = 'call' } = thrown as NodeJS.ErrnoException
+  return `the disk failed: ${syscall} of ${path}`
+}
+
 function foreseen(thrown: unknown): Failure | undefined {
   if (thrown instanceof Failure) return thrown
-  const code = (thrown as NodeJS.ErrnoException | undefined)?.code
+  const code = codeOf(thrown)
   return code === 'ENOSPC' || code === 'EDQUOT' ? new Failure('storage-full', {}, { cause: thrown }) : undefined
 }
 

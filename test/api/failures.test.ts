@@ -183,3 +183,28 @@ describe('a client that leaves', () => {
     )
   })
 })
+
+describe('a process that has too many files open', () => {
+  for (const code of ['EMFILE', 'ENFILE']) {
+    test(`tells clients to come again, and its operator what to raise: ${code}`, async (t) => {
+      const { client, logged } = await serveApp(t, { registry: brokenRegistry(() => errno(code)) })
+      const reply = await client.listTags('a')
+      assert.equal(reply.status, 503)
+      assert.equal(header(reply, 'retry-after'), '5')
+      const { errors } = jsonOf<{ errors: { code: string }[] }>(reply)
+      assert.equal(errors[0]?.code, 'UNAVAILABLE')
+      assert.ok(logged.some((line) => line.includes('too many files are open: raise the limit')))
+    })
+  }
+})
+
+describe('a disk that fails', () => {
+  test('is named in the log with the file, and nowhere else', async (t) => {
+    const error = () => Object.assign(errno('EIO'), { path: '/secret/path', syscall: 'open' })
+    const { client, logged } = await serveApp(t, { registry: brokenRegistry(error) })
+    const reply = await client.listTags('a')
+    assert.equal(reply.status, 500)
+    assert.doesNotMatch(reply.bytes.toString(), /secret/)
+    assert.ok(logged.some((line) => line.includes('the disk failed: open of /secret/path')))
+  })
+})

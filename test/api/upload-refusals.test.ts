@@ -131,7 +131,7 @@ describe('an upload that is given up', () => {
   test('expires where nobody comes back to it', async (t) => {
     const uploadPurging = { enabled: true, ageMs: 1, intervalMs: 10, dryRun: false }
     const impatient = await startTestRegistry({
-      storage: { maintenance: { uploadPurging, readOnly: { enabled: false } } },
+      storage: { maintenance: { uploadPurging, readOnly: { enabled: false }, reserve: 0 } },
     })
     t.after(() => impatient.close())
     const other = createClient(impatient.url)

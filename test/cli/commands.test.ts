@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer, type Server } from 'node:http'
@@ -7,34 +6,15 @@ import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
-import { fileURLToPath } from 'node:url'
 import { targetOf } from '../../cli/healthcheck.ts'
 import { loadSettings } from '../../server/config/load.ts'
+import { run } from './command.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'berth-cli-'))
 after(() => rmSync(folder, { recursive: true, force: true }))
 
-interface Result {
-  readonly code: number
-  readonly stdout: string
-  readonly stderr: string
-}
-
-async function berth(args: readonly string[], env: Record<string, string> = {}, program = 'berth'): Promise<Result> {
-  const file = fileURLToPath(new URL(`../../bin/${program}.js`, import.meta.url))
-  const own = Object.entries(process.env).filter(([name]) => !name.startsWith('REGISTRY_') && name !== 'STORAGE_PATH')
-  const clean = { ...Object.fromEntries(own), REGISTRY_CONFIGURATION_PATH: '', ...env }
-  const child = spawn(process.execPath, [file, ...args], { env: clean, cwd: folder })
-  let [stdout, stderr] = ['', '']
-  child.stdout.on('data', (part) => {
-    stdout += part
-  })
-  child.stderr.on('data', (part) => {
-    stderr += part
-  })
-  const [code] = await once(child, 'close')
-  return { code, stdout, stderr }
-}
+const berth = (args: readonly string[], env: Record<string, string> = {}, program = 'berth') =>
+  run(args, env, program, folder).result
 
 function write(name: string, text: string): string {
   const file = join(folder, name)

@@ -1,9 +1,14 @@
 /** What every database of facts promises. One call runs every case, each on an empty database of its own. */
 import { describe, test } from 'node:test'
 import type { Facts } from '../../metadata/facts.ts'
+import { adoptionCases } from './facts-adoption.ts'
+import { collectionCases } from './facts-collection.ts'
 import { manifestCases } from './facts-manifests.ts'
 import { repositoryCases } from './facts-repositories.ts'
+import { reviewCases } from './facts-reviews.ts'
 import { transactionCases } from './facts-transactions.ts'
+import { trashCases } from './facts-trash.ts'
+import { untaggedCases } from './facts-untagged.ts'
 import { workCases } from './facts-work.ts'
 
 export interface OpenedFacts {
@@ -20,6 +25,11 @@ const cases: Readonly<Record<string, FactsCase>> = {
   ...manifestCases,
   ...workCases,
   ...transactionCases,
+  ...trashCases,
+  ...reviewCases,
+  ...collectionCases,
+  ...untaggedCases,
+  ...adoptionCases,
 }
 
 export function describeFacts(name: string, open: () => Promise<OpenedFacts>): void {

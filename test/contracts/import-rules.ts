@@ -24,8 +24,12 @@ export interface FolderRule {
   readonly types?: readonly string[]
 }
 
-const interfaces = ['metadata/facts.ts', 'metadata/schema.ts', 'coordination/locks.ts']
-const storagePort = ['storage/driver.ts', 'storage/layout.ts', 'storage/sink.ts']
+const interfaces = ['metadata/facts.ts', 'metadata/facts-upkeep.ts', 'metadata/schema.ts', 'coordination/locks.ts']
+const storagePort = ['storage/driver.ts', 'storage/layout.ts', 'storage/sink.ts', 'storage/repository-tree.ts']
+/** What a change of facts is, whoever makes it. */
+const changes = ['settle', 'adoption', 'manifest-facts', 'manifest-removal', 'reviews', 'pardon'].map(
+  (file) => `registry/${file}.ts`,
+)
 
 export const folderRules: Readonly<Record<string, FolderRule>> = {
   oci: { ours: [] },
@@ -33,19 +37,39 @@ export const folderRules: Readonly<Record<string, FolderRule>> = {
   metadata: { ours: ['oci'] },
   coordination: { ours: ['oci'] },
   registry: { ours: ['oci', ...storagePort, ...interfaces], types: ['storage/blob-store.ts'] },
-  upkeep: { ours: ['oci', 'registry/settle.ts', ...storagePort, ...interfaces], types: ['storage/blob-store.ts'] },
+  upkeep: {
+    ours: ['oci', ...changes, ...storagePort, ...interfaces],
+    types: ['storage/blob-store.ts', 'registry/local-parts.ts'],
+  },
   auth: { ours: ['oci', ...interfaces] },
   mirror: { ours: ['oci', 'registry/registry.ts', ...interfaces] },
   events: { ours: ['oci', 'registry/registry.ts', ...interfaces] },
-  server: { ours: ['oci', 'registry/registry.ts', 'auth/access.ts'] },
-  cli: { ours: ['server/main.ts', 'server/config', 'package.json'] },
+  server: { ours: ['oci', 'registry/registry.ts', 'auth/access.ts'], types: ['upkeep/operations.ts'] },
+  cli: {
+    ours: [
+      'server/main.ts',
+      'server/compose/command.ts',
+      'server/compose/control-socket.ts',
+      'server/config',
+      'package.json',
+    ],
+    types: ['upkeep/operations.ts', 'server/compose/store.ts'],
+  },
   web: { ours: [] },
 }
 
+const everyPart = [...Object.keys(folderRules).filter((folder) => folder !== 'cli' && folder !== 'web'), 'package.json']
+const composing = [
+  'server/compose.ts',
+  ...['background', 'backup-target', 'catch-up', 'command', 'control-socket', 'operations', 'store'].map(
+    (file) => `server/compose/${file}.ts`,
+  ),
+]
+
 /** Single files that may do more than their folder, and why. */
 export const fileRules: Readonly<Record<string, FolderRule>> = {
-  // The one file that picks concrete parts.
-  'server/compose.ts': { ours: Object.keys(folderRules).filter((folder) => folder !== 'cli' && folder !== 'web') },
+  // The files that pick concrete parts.
+  ...Object.fromEntries(composing.map((path) => [path, { ours: everyPart }])),
 }
 
 /** Where a package, or a part of Node, may be imported. What is not named here may be imported nowhere. */
@@ -82,10 +106,22 @@ export const packageRules: Readonly<Record<string, readonly string[]>> = {
   'node:os': ['auth', 'server', 'cli'],
   'node:path': ['storage', 'metadata', 'auth', 'server', 'cli'],
   'node:sqlite': ['metadata', 'storage/root-lock.ts'],
-  'node:stream': ['oci', 'storage', 'registry', 'mirror', 'server'],
+  'node:stream': ['oci', 'storage', 'registry', 'upkeep', 'mirror', 'server'],
   'node:stream/promises': ['storage', 'mirror', 'server'],
-  'node:timers/promises': ['storage', 'metadata', 'coordination', 'upkeep', 'mirror', 'events', 'server'],
+  'node:timers/promises': [
+    'storage',
+    'metadata',
+    'coordination',
+    'registry',
+    'upkeep',
+    'mirror',
+    'events',
+    'server',
+    'cli',
+  ],
+  'node:readline/promises': ['cli'],
   'node:tls': ['server', 'mirror'],
+  'node:tty': ['cli'],
   'node:util': ['storage', 'auth', 'server', 'cli'],
   'node:worker_threads': ['metadata', 'auth', 'server'],
 }

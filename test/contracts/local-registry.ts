@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { createInProcessLocks } from '../../coordination/in-process.ts'
 import type { Facts } from '../../metadata/facts.ts'
 import { openSqliteFacts } from '../../metadata/sqlite.ts'
+import { allAdopted } from '../../registry/adoption.ts'
 import { createLiveHashes } from '../../registry/live-hashes.ts'
 import { createRegistry } from '../../registry/local.ts'
 import type { LocalParts } from '../../registry/local-parts.ts'
@@ -28,7 +29,7 @@ export interface LocalRegistry {
   close(): Promise<void>
 }
 
-export type LocalChanges = Partial<Pick<LocalParts, 'clock' | 'graceMs' | 'sparse'>>
+export type LocalChanges = Partial<Pick<LocalParts, 'clock' | 'graceMs' | 'trashMs' | 'sparse'>>
 
 export async function openLocal(driver: StorageDriver, changes: LocalChanges = {}): Promise<LocalRegistry> {
   const folder = fs.mkdtempSync(join(tmpdir(), 'berth-registry-'))
@@ -60,6 +61,8 @@ function assemble(
     hashes: createLiveHashes(),
     clock: Date.now,
     graceMs: 86_400_000,
+    trashMs: 604_800_000,
+    adoption: allAdopted,
     sparse: false,
     onDamage: (key) => void damaged.push(key),
     ...changes,

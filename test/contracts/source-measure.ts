@@ -138,7 +138,7 @@ export function foreignWaits(text: string): string[] {
     const open = plain.indexOf('{', index + match.length)
     const body = plain.slice(open, closing(plain, open))
     for (const wait of body.matchAll(/\bawait\s+([^\n]*)/g)) {
-      if (!/^\(*(?:await )?\(*(?:changed\.|\w+\(changed\b)/.test(wait[1] ?? '')) found.push((wait[1] ?? '').trim())
+      if (!/^\(*(?:await )?\(*(?:changed\.|[\w.]+\(changed\b)/.test(wait[1] ?? '')) found.push((wait[1] ?? '').trim())
     }
   }
   return found

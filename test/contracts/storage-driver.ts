@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import type { StorageDriver } from '../../storage/driver.ts'
+import { folderCases } from './storage-folders.ts'
 import { objectCases } from './storage-objects.ts'
 import { sendCases } from './storage-send.ts'
 import { stagingCases } from './storage-staging.ts'
@@ -21,7 +22,7 @@ export interface StorageContractOptions {
   readonly skip?: Readonly<Record<string, string>>
 }
 
-const cases: Readonly<Record<string, StorageCase>> = { ...objectCases, ...sendCases, ...stagingCases }
+const cases: Readonly<Record<string, StorageCase>> = { ...objectCases, ...folderCases, ...sendCases, ...stagingCases }
 
 export function describeStorageDriver(
   name: string,

@@ -9,7 +9,7 @@ export const objectCases: Readonly<Record<string, StorageCase>> = {
   'what was written is found by stat, open and list': async (driver) => {
     const key = caseKey('a/b/c')
     await driver.write(key, bytes('hello'))
-    assert.deepEqual(await driver.stat(key), { key, size: 5 })
+    assert.equal((await driver.stat(key))?.size, 5)
     assert.equal(String(await readBack(driver, key)), 'hello')
     assert.deepEqual(await keysUnder(driver, caseKey('a')), [key])
   },
@@ -17,7 +17,7 @@ export const objectCases: Readonly<Record<string, StorageCase>> = {
   'an object of no bytes is an object': async (driver) => {
     const key = caseKey('empty')
     await driver.write(key, new Uint8Array())
-    assert.deepEqual(await driver.stat(key), { key, size: 0 })
+    assert.equal((await driver.stat(key))?.size, 0)
     assert.equal((await readBack(driver, key))?.length, 0)
   },
 

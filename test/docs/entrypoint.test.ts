@@ -103,6 +103,15 @@ describe('what the arguments mean', () => {
 })
 
 describe('whose user serves', () => {
+  for (const command of ['gc', 'garbage-collect', 'trash', 'verify', 'backup', 'reindex', 'release']) {
+    test(`the owner of the folder runs ${command} as well, which may write there`, () => {
+      assert.equal(
+        ran(enter([command, '/c.yml'], { owner: '1000:2000' })),
+        `setpriv --reuid 1000 --regid 2000 --clear-groups -- registry ${command} /c.yml`,
+      )
+    })
+  }
+
   test('the owner of the folder, with his group and no other', () => {
     assert.equal(
       ran(enter(['serve', '/c.yml'], { owner: '1000:2000' })),

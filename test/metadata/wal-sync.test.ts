@@ -57,6 +57,18 @@ describe('a commit', () => {
     await turn()
     assert.deepEqual([resolved, errors], [[], [broken]])
   })
+
+  test('is refused when its sync fails, and so is every later one', async (t) => {
+    const { wal, begun, errors, wait } = setUp(t)
+    const [first, second] = [wait('a'), wait('b')]
+    const broken = new Error('input/output error')
+    begun[0]?.(broken)
+    await assert.rejects(first, broken)
+    await assert.rejects(second, broken)
+    await assert.rejects(wait('c'), broken)
+    assert.deepEqual([begun.length, errors], [1, [broken]])
+    await wal.close()
+  })
 })
 
 describe('closing', () => {

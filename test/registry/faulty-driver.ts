@@ -1,5 +1,9 @@
-/** A driver whose n-th call fails, as disks do: before it did anything, or after it did everything. */
-import type { ObjectKey, Stage, StorageDriver, WriteOptions } from '../../storage/driver.ts'
+/**
+ * A driver whose n-th call fails, as disks do: before it did anything, or after it did everything. Transactions can be
+ * counted among the calls.
+ */
+import type { Facts } from '../../metadata/facts.ts'
+import type { ObjectKey, OpenObject, Stage, StorageDriver, WriteOptions } from '../../storage/driver.ts'
 
 export type Fault =
   /** One call is refused. */
@@ -11,6 +15,10 @@ export type Fault =
 
 export interface FaultyDriver {
   readonly driver: StorageDriver
+  /** The same facts; each transaction counts as a call from now on. */
+  facts(inner: Facts): Facts
+  /** Another driver whose calls count with those of this one. */
+  also(inner: StorageDriver): StorageDriver
   /** Fails the `n`-th call from now, counted from 1. */
   arm(n: number, fault: Fault, code: string): void
   disarm(): void
@@ -35,15 +43,34 @@ export function faultyDriver(inner: StorageDriver): FaultyDriver {
     throw error
   }
 
-  const driver: StorageDriver = {
+  /** What is read of an opened object can fail as well. */
+  const reading = (object: OpenObject | undefined): OpenObject | undefined =>
+    object && {
+      size: object.size,
+      send: (sink, range) => through('send', () => object.send(sink, range)),
+      read: () => through('read', () => object.read()),
+      close: () => object.close(),
+    }
+
+  const faulty = (inner: StorageDriver): StorageDriver => ({
     name: inner.name,
     stat: (key) => through('stat', () => inner.stat(key)),
-    open: (key) => through('open', () => inner.open(key)),
-    write: (key: ObjectKey, content: Uint8Array, options?: WriteOptions) =>
-      through('write', () => inner.write(key, content, options)),
+    open: (key) => through('open', async () => reading(await inner.open(key))),
+    write(key: ObjectKey, content: Uint8Array, options?: WriteOptions) {
+      // As drivers do: where writing fails first, nobody waits for it any more.
+      options?.after?.catch(() => {})
+      return through('write', () => inner.write(key, content, options))
+    },
     delete: (key, options) => through('delete', () => inner.delete(key, options)),
-    list: (prefix) => inner.list(prefix),
+    async *list(prefix) {
+      yield* await through('list', async () => inner.list(prefix))
+    },
+    async *children(prefix) {
+      yield* await through('children', async () => inner.children(prefix))
+    },
     flush: (keys) => through('flush', () => inner.flush(keys)),
+    space: () => through('space', () => inner.space()),
+    place: () => inner.place(),
     begin: (key) => through('begin', () => inner.begin(key)),
     append: (stage, bytes, observe) => through('append', () => inner.append(stage, bytes, observe)),
     inspect: (stage) => through('inspect', () => inner.inspect(stage)),
@@ -54,14 +81,20 @@ export function faultyDriver(inner: StorageDriver): FaultyDriver {
     sweep: () => inner.sweep(),
     probe: () => inner.probe(),
     close: () => inner.close(),
-  }
+  })
+
   function reset(next: typeof armed): void {
     armed = next
     struck = false
     calls = []
   }
   return {
-    driver,
+    driver: faulty(inner),
+    also: faulty,
+    facts: (facts) => ({
+      ...facts,
+      write: (work, options) => through('transaction', () => facts.write(work, options)),
+    }),
     arm: (n, fault, code) => reset({ n, fault, code }),
     disarm: () => reset(undefined),
     get struck() {

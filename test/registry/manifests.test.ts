@@ -2,12 +2,15 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { digestOf } from '../../oci/digest.ts'
 import { mediaTypes } from '../../oci/media-types.ts'
+import { allAdopted } from '../../registry/adoption.ts'
+import { createRegistry } from '../../registry/local.ts'
+import { handleBytes } from '../../registry/pardon.ts'
 import { MemoryDriver } from '../../storage/drivers/memory.ts'
 import { layout } from '../../storage/layout.ts'
 import { recover } from '../../upkeep/recover.ts'
-import { digestFor, tagOf } from '../contracts/facts-tools.ts'
+import { digestFor, nameOf, tagOf } from '../contracts/facts-tools.ts'
 import { type LocalChanges, type LocalRegistry, openLocal } from '../contracts/local-registry.ts'
-import { imageJson, manifestPush, partsOf, pushBlob, pushImage } from '../contracts/push.ts'
+import { caller, imageJson, manifestPush, partsOf, pushBlob, pushImage } from '../contracts/push.ts'
 import { failsWith } from '../contracts/registry-tools.ts'
 
 async function withRegistry(work: (local: LocalRegistry) => Promise<void>, changes: LocalChanges = {}): Promise<void> {
@@ -18,6 +21,8 @@ async function withRegistry(work: (local: LocalRegistry) => Promise<void>, chang
     await local.close()
   }
 }
+
+const turn = () => new Promise((resolve) => setImmediate(resolve))
 
 const latest = { tag: tagOf('latest') }
 
@@ -41,7 +46,7 @@ describe('a manifest', () => {
       const first = await pushImage(repository, 'latest', 'first')
       const again = manifestPush(imageJson(first.parts), { condition: { kind: 'absent' } })
       await failsWith('precondition-failed', repository.manifests.put(latest, again))
-      assert.deepEqual(await recover(local.again().parts), { finished: 0, resumed: 0, dropped: 0 })
+      assert.deepEqual(await recover(local.again().parts), { finished: 0, resumed: 0, dropped: 0, deleted: 0 })
     }))
 
   test('that is refused in the last moment loses its bytes at the next start, and only then', () =>
@@ -54,7 +59,7 @@ describe('a manifest', () => {
       const lost = outcomes.findIndex((outcome) => outcome.status === 'rejected')
       assert.equal(outcomes.filter((outcome) => outcome.status === 'rejected').length, 1)
       const restarted = local.again()
-      assert.deepEqual(await recover(restarted.parts), { finished: 0, resumed: 0, dropped: 1 })
+      assert.deepEqual(await recover(restarted.parts), { finished: 0, resumed: 0, dropped: 1, deleted: 0 })
       const digest = digestOf(pushes[lost]?.bytes ?? Buffer.of())
       assert.equal(await restarted.parts.driver.stat(layout.blob(digest)), undefined)
       const kept = await restarted.repository('a').manifests.get(latest)
@@ -128,4 +133,40 @@ describe('what a client was told is there', () => {
       { clock: () => now, graceMs: 1000 },
     )
   })
+})
+
+describe('a push of a manifest whose bytes a collector has condemned', () => {
+  test('waits for the deletion and does not hold it up', () =>
+    withRegistry(async (local) => {
+      const { facts, blobs } = local.parts
+      const repository = local.repository('a')
+      const { parts } = await pushImage(repository, 'other')
+      const push = manifestPush(imageJson(parts, { annotations: { of: 'this one' } }))
+      const digest = digestOf(push.bytes)
+      await local.parts.driver.write(layout.blob(digest), push.bytes)
+      await facts.write((changed) => changed.blobs.add(digest, push.bytes.length, 1))
+      const until = Date.now() + 60_000
+      await facts.write((changed) => changed.collection.condemn(digest, until, Date.now()))
+      const pushed = repository.manifests.put(latest, push)
+      while ((await facts.read.uploads.idle('committing', Number.MAX_SAFE_INTEGER, 1)).length === 0) await turn()
+      await handleBytes(local.parts, digest, () => blobs.remove(digest))
+      await facts.write((changed) => changed.collection.forget(digest, until))
+      assert.equal((await pushed).digest, digest)
+      assert.equal((await repository.manifests.get(latest)).digest, digest)
+    }))
+})
+
+describe('a pull while its repository is being adopted', () => {
+  test('finds what became visible between the two places where it looked', () =>
+    withRegistry(async (local) => {
+      const { digest } = await pushImage(local.repository('a'), 'latest')
+      const { facts } = local.parts
+      let misses = 1
+      const findTagged: typeof facts.read.manifests.findTagged = async (...wanted) =>
+        misses-- > 0 ? undefined : facts.read.manifests.findTagged(...wanted)
+      const read = { ...facts.read, manifests: { ...facts.read.manifests, findTagged } }
+      const adoption = { ...allAdopted, complete: false }
+      const registry = createRegistry({ ...local.parts, facts: { ...facts, read }, adoption })
+      assert.equal((await registry.repository(nameOf('a'), caller).manifests.get(latest)).digest, digest)
+    }))
 })

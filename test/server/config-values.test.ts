@@ -78,6 +78,32 @@ describe('values', () => {
     assert.deepEqual(paths(problemsOf(() => load(yaml))), ['storage.maintenance.uploadpurging.age'])
   })
 
+  test('the collector keeps what is new for a day and what was deleted for a week, unless told otherwise', () => {
+    const hour = 3_600_000
+    assert.deepEqual(load('').settings.collector, { graceMs: 24 * hour, intervalMs: hour, trashMs: 168 * hour })
+    const { settings, warnings } = load('collector: {grace: 1h, interval: 0, trash: 0s}')
+    assert.deepEqual([settings.collector, warnings], [{ graceMs: hour, intervalMs: 0, trashMs: 0 }, []])
+    assert.deepEqual(paths(problemsOf(() => load('collector: {grace: 0, interval: often, trash: -1h}'))), [
+      'collector.grace',
+      'collector.interval',
+      'collector.trash',
+    ])
+  })
+
+  test('a grace that is shorter than pushes may take is told', () => {
+    assert.match(load('collector: {grace: 30s}').warnings.join(), /^collector\.grace is 30s: layers of a push/)
+  })
+
+  test('the reserve is a size, or found by itself', () => {
+    const reserveOf = (yaml: string) => load(yaml).settings.storage.maintenance.reserve
+    assert.equal(reserveOf(''), 'auto')
+    assert.equal(reserveOf('storage: {maintenance: {reserve: auto}}'), 'auto')
+    assert.equal(reserveOf('storage: {maintenance: {reserve: 2GiB}}'), 2 ** 31)
+    assert.equal(reserveOf('storage: {maintenance: {reserve: 0}}'), 0)
+    const [problem] = problemsOf(() => load('storage: {maintenance: {reserve: 5%}}'))
+    assert.match(problem?.expected ?? '', /^auto, or a size such as 4MiB$/)
+  })
+
   test('an interval never exceeds what a timer can hold', () => {
     const { settings } = load('storage: {maintenance: {uploadpurging: {interval: 8760h}}}')
     assert.equal(settings.storage.maintenance.uploadPurging.intervalMs, 2 ** 31 - 1)

@@ -71,10 +71,26 @@ describe('a volume that somebody tampered with', () => {
     assert.equal(await driver.open(key), undefined)
     assert.equal(await driver.stat(key), undefined)
     await driver.delete(key)
-    await assert.rejects(driver.write(key, Buffer.from('x')))
-    assert.deepEqual(filesUnder(root), [], 'the unnamed file of the refused write is gone')
     assert.ok(fs.statSync(join(root, key)).isDirectory())
   })
+
+  for (const durable of [true, false]) {
+    test(`what stands in the way of a write is moved aside with all that it holds (durable: ${durable})`, async (t) => {
+      const { driver, pathOf, root } = setUp(t)
+      const [folder, file] = [caseKey('folder/link'), caseKey('file/link')]
+      fs.mkdirSync(pathOf(folder))
+      fs.writeFileSync(join(pathOf(folder), 'inside'), 'somebody’s')
+      fs.writeFileSync(dirname(join(root, file)), 'a file where a folder belongs')
+      for (const key of [folder, file]) {
+        await driver.write(key, Buffer.from('x'), { durable })
+        assert.equal((await driver.stat(key))?.size, 1)
+      }
+      const kept = filesUnder(join(root, 'berth/lost')).map((path) =>
+        fs.readFileSync(join(root, 'berth/lost', path), 'utf8'),
+      )
+      assert.deepEqual(kept.sort(), ['a file where a folder belongs', 'somebody’s'])
+    })
+  }
 
   test('a write that fails before its condition does tells its own failure and nothing else', async (t) => {
     const { root, driver } = setUp(t)
@@ -147,6 +163,64 @@ describe('a listing', () => {
       for (const other of others) await driver.delete(other as ObjectKey)
     }
     assert.equal(seen.length, 1)
+  })
+})
+
+describe('what lies in the way of a listing', () => {
+  const childrenOf = async (driver: FilesystemDriver, prefix: ObjectKey) => {
+    const found: Record<string, string> = {}
+    for await (const { name, kind } of driver.children(prefix)) found[name] = kind
+    return found
+  }
+
+  test('is neither followed nor opened: links, also in the place of the prefix, and FIFOs', async (t) => {
+    const { driver, pathOf, root } = setUp(t)
+    const outside = scratchFolder(t)
+    fs.writeFileSync(join(outside, 'secret'), 'secret')
+    await driver.write(caseKey('file'), Buffer.from('x'))
+    fs.symlinkSync(outside, pathOf(caseKey('to-folder')))
+    fs.symlinkSync('nowhere', pathOf(caseKey('broken')))
+    fs.symlinkSync('circle', pathOf(caseKey('circle')))
+    execFileSync('mkfifo', [pathOf(caseKey('fifo'))])
+    assert.deepEqual(await childrenOf(driver, caseRoot), {
+      file: 'object',
+      'to-folder': 'other',
+      broken: 'other',
+      circle: 'other',
+      fifo: 'other',
+    })
+    for (const path of ['to-folder', 'broken', 'circle', 'fifo']) {
+      assert.deepEqual(await childrenOf(driver, caseKey(path)), {}, path)
+      assert.deepEqual(await keysUnder(driver, caseKey(path)), [], path)
+    }
+    assert.deepEqual(await keysUnder(driver, caseRoot), [caseKey('file')])
+    assert.deepEqual(descriptorsUnder(root), [])
+  })
+
+  test('does not end it: names that are no UTF-8, folders of them, and files where folders belong', async (t) => {
+    const { driver, pathOf } = setUp(t)
+    await driver.write(caseKey('good/link'), Buffer.from('x'))
+    const odd = (end: string) =>
+      Buffer.concat([Buffer.from(`${pathOf(caseKey('odd'))}-`), Buffer.from([0xff, 0xfe]), Buffer.from(end)])
+    fs.writeFileSync(odd('file'), 'x')
+    fs.mkdirSync(odd('folder'))
+    fs.writeFileSync(odd('folder/below'), 'x')
+    assert.deepEqual(await keysUnder(driver, caseRoot), [caseKey('good/link')])
+    assert.deepEqual(Object.values(await childrenOf(driver, caseRoot)).sort(), ['folder', 'folder', 'object'])
+    assert.deepEqual(await keysUnder(driver, caseKey('good/link/below')), [])
+  })
+
+  test('may vanish while it is walked', async (t) => {
+    const { driver, root } = setUp(t)
+    for (let n = 0; n < 20; n++) await driver.write(caseKey(`${n}/deep/link`), Buffer.from('x'))
+    const seen: string[] = []
+    for await (const { key } of driver.list(caseRoot)) {
+      seen.push(key)
+      for (const folder of fs.readdirSync(join(root, 'case')))
+        fs.rmSync(join(root, 'case', folder), { recursive: true })
+    }
+    assert.equal(seen.length, 1)
+    assert.deepEqual(await childrenOf(driver, caseRoot), {})
   })
 })
 

@@ -27,10 +27,17 @@ describe('the key of a link', () => {
           [layout.revision(repository, digest), { kind: 'revision', repository, digest }],
           [layout.tagCurrent(repository, tag), { kind: 'tagCurrent', repository, tag }],
           [layout.tagIndex(repository, tag, digest), { kind: 'tagIndex', repository, tag, digest }],
+          [layout.mediaType(repository, digest), { kind: 'mediaType', repository, digest }],
         ] as const
         for (const [key, fact] of facts) assert.deepEqual(parseLinkKey(key), fact)
       }),
     )
+  })
+
+  test('of a deleted thing is read back as its id', () => {
+    const id = newUploadId()
+    assert.equal(layout.trash(id), `berth/trash/${id}.json`)
+    assert.deepEqual(parseLinkKey(layout.trash(id)), { kind: 'trash', id })
   })
 
   test('is no other key, and nothing malformed', () => {
@@ -48,6 +55,20 @@ describe('the key of a link', () => {
       `${v2}/../_layers/sha256/${hexOf(some)}/link`,
       `x/${layout.layer(name, some)}`,
       `${layout.layer(name, some)}\n`,
+      layout.repository(name),
+      layout.legacyUploads(name),
+      layout.layers(name),
+      layout.control,
+      layout.reserve,
+      'berth/trash/abc.json',
+      `berth/trash/${newUploadId()}`,
+      `${layout.trash(newUploadId())}\n`,
+      `berth/trash/../${newUploadId()}.json`,
+      `berth/media-types/A/sha256/${hexOf(some)}`,
+      `berth/media-types/sha256/${hexOf(some)}`,
+      `berth/media-types/../sha256/${hexOf(some)}`,
+      `${layout.mediaType(name, some)}/link`,
+      `x/${layout.mediaType(name, some)}`,
       '',
     ]
     for (const key of none) assert.equal(parseLinkKey(key), undefined, key)
@@ -94,7 +115,7 @@ describe('what a push leaves on the disk', () => {
     assert.deepEqual(filesUnder(root), [])
   })
 
-  test('is one link less for everything that is deleted', async (t) => {
+  test('is one link less for everything that is deleted, and what was deleted in the trash', async (t) => {
     const root = scratchFolder(t)
     const local = await openLocal(new FilesystemDriver(root))
     const repository = local.repository('a')
@@ -102,10 +123,9 @@ describe('what a push leaves on the disk', () => {
     await repository.manifests.delete({ digest: image.digest })
     for (const blob of [image.config, image.layer]) await repository.blobs.delete(blob)
     await local.close()
-    assert.deepEqual(
-      filesUnder(root),
-      [image.config, image.layer, image.digest].map((blob) => blobPath(hexOf(blob))).sort(),
-    )
+    const [trashed, ...rest] = filesUnder(root)
+    assert.deepEqual(rest, [image.config, image.layer, image.digest].map((blob) => blobPath(hexOf(blob))).sort())
+    assert.equal(parseLinkKey(trashed ?? '')?.kind, 'trash')
   })
 })
 

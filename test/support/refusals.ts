@@ -19,6 +19,7 @@ const refusals: Readonly<Record<FailureName, readonly [status: number, code: str
   'digest-mismatch': [400, 'DIGEST_INVALID', /the content is sha/],
   'manifest-invalid': [400, 'MANIFEST_INVALID', /the manifest is not valid/],
   'manifest-schema1': [400, 'MANIFEST_INVALID', /schema 1/],
+  'manifest-schema1-stored': [404, 'MANIFEST_UNKNOWN', /only as a schema 1 manifest/],
   'manifest-too-large': [413, 'SIZE_INVALID', /larger than/],
   'manifest-references-unknown': [400, 'MANIFEST_BLOB_UNKNOWN', /this repository has no/],
   'tags-too-many': [414, 'UNSUPPORTED', /tags in one push/],

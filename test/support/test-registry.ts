@@ -62,6 +62,8 @@ export function testSettings(root: string, changes: Changes = {}): Settings {
       maintenance: {
         uploadPurging: { enabled: true, ageMs: 604_800_000, intervalMs: 86_400_000, dryRun: false },
         readOnly: { enabled: false },
+        // What other programs leave of this machine's disk must not decide about a test.
+        reserve: 0,
       },
     },
     metadata: { sqlite: { path: join(root, 'berth/berth.db') } },
@@ -82,6 +84,7 @@ export function testSettings(root: string, changes: Changes = {}): Settings {
     catalog: { maxEntries: 1000 },
     tags: { maxTags: 1000 },
     validation: { manifests: { sparse: 'deny', maxBytes: 4 * 1024 * 1024 } },
+    collector: { graceMs: 86_400_000, intervalMs: 0, trashMs: 604_800_000 },
     health: { storageDriver: { enabled: false, intervalMs: 10_000, threshold: 1 } },
   }
   const merged = Object.entries(changes).map(([section, change]) => [

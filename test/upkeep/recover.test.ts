@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { type Digest, digestOf } from '../../oci/digest.ts'
 import { newUploadId, type UploadId } from '../../oci/name.ts'
-import type { Stage } from '../../storage/driver.ts'
+import type { ObjectKey, Stage, StorageDriver } from '../../storage/driver.ts'
 import { MemoryDriver } from '../../storage/drivers/memory.ts'
 import { layout } from '../../storage/layout.ts'
 import { recover } from '../../upkeep/recover.ts'
@@ -15,7 +15,7 @@ import { readBack } from '../contracts/storage-tools.ts'
 const name = nameOf('library/alpine')
 const bytes = Buffer.from('the bytes of a layer')
 const digest = digestOf(bytes)
-const none = { finished: 0, resumed: 0, dropped: 0 }
+const none = { finished: 0, resumed: 0, dropped: 0, deleted: 0 }
 
 async function withRegistry(work: (local: LocalRegistry) => Promise<void>): Promise<void> {
   const local = await openLocal(new MemoryDriver())
@@ -138,7 +138,7 @@ describe('recovery', () => {
     withRegistry(async (local) => {
       for (let n = 0; n < 1010; n++) await dyingManifest(local, digestFor(`manifest ${n}`))
       await dyingUpload(local)
-      assert.deepEqual(await recover(local.parts), { finished: 0, resumed: 1, dropped: 1010 })
+      assert.deepEqual(await recover(local.parts), { finished: 0, resumed: 1, dropped: 1010, deleted: 0 })
       assert.deepEqual(await recover(local.parts), none)
     }))
 })
@@ -178,5 +178,44 @@ describe('after a power cut', () => {
       const { repository, parts } = local.again()
       assert.deepEqual(await recover(parts), { ...none, dropped: 1 })
       await failsWith('blob-unknown', repository(name).blobs.stat(digest))
+    }))
+
+  test('an upload that lies under both of its names is a blob, and nothing writes to it any more', () =>
+    withRegistry(async (local) => {
+      const { id, stage } = await dyingUpload(local)
+      await local.parts.driver.harden(stage)
+      // A file system that lost the removal of the old name shows both.
+      await local.parts.driver.write(layout.blob(digest), bytes)
+      const { repository, parts } = local.again()
+      assert.deepEqual(await recover(parts), { ...none, finished: 1 })
+      assert.equal(await parts.driver.stat(stage.key), undefined)
+      await failsWith('upload-unknown', repository(name).uploads.append(id, chunkOf(bytes)))
+      assert.equal((await repository(name).blobs.stat(digest)).size, bytes.length)
+    }))
+
+  test('bytes that cannot be deleted stay condemned, and the start goes on', () =>
+    withRegistry(async (local) => {
+      const { facts, driver } = local.parts
+      const bad = digestOf(Buffer.from('bad'))
+      for (const each of [bad, digest]) {
+        await driver.write(layout.blob(each), bytes)
+        await facts.write((changed) => changed.blobs.add(each, bytes.length, 1))
+        await facts.write((changed) => changed.collection.condemn(each, 5, 1))
+      }
+      const failing: StorageDriver = Object.create(driver, {
+        delete: {
+          value: async (key: ObjectKey) => {
+            if (key === layout.blob(bad)) throw new Error('EIO')
+            await driver.delete(key)
+          },
+        },
+      })
+      const told: string[] = []
+      const { parts } = local.again(failing)
+      const onError = (_: unknown, what: string) => void told.push(what)
+      assert.deepEqual(await recover({ ...parts, onError }), { ...none, deleted: 1 })
+      assert.deepEqual(told, [bad])
+      assert.equal((await facts.read.collection.find(bad))?.condemnedUntil, 5)
+      assert.equal(await facts.read.collection.find(digest), undefined)
     }))
 })

@@ -4,8 +4,9 @@
  * Whatever can wait for a device (reads, writes of data, fsync) always goes through the pool.
  */
 import { execFile } from 'node:child_process'
+import { randomUUID } from 'node:crypto'
 import fs from 'node:fs'
-import { basename, dirname, relative } from 'node:path'
+import { basename, dirname, join, relative } from 'node:path'
 import { promisify } from 'node:util'
 
 export const readAt = promisify(fs.read)
@@ -16,6 +17,16 @@ const fsync = promisify(fs.fsync)
 
 export function isErrno(error: unknown, ...codes: readonly string[]): boolean {
   return error instanceof Error && codes.includes((error as NodeJS.ErrnoException).code ?? '')
+}
+
+/** What fails by a file's descriptor does not say which file: whoever reads the log must know. */
+export async function naming<T>(path: string, work: Promise<T>): Promise<T> {
+  try {
+    return await work
+  } catch (error) {
+    if (error instanceof Error && 'syscall' in error && !('path' in error)) Object.assign(error, { path })
+    throw error
+  }
 }
 
 /** Runs `work`; where a folder on the way is missing, makes it and runs `work` again. */
@@ -35,7 +46,7 @@ export function inFolder<T>(path: string, work: () => T): T {
 export async function syncPath(path: string): Promise<void> {
   const fd = fs.openSync(path, 'r')
   try {
-    await fsync(fd)
+    await naming(path, fsync(fd))
   } finally {
     fs.closeSync(fd)
   }
@@ -58,6 +69,11 @@ export function lookAt(path: string): fs.Stats | undefined {
     if (isErrno(error, 'ENOTDIR')) return undefined
     throw error
   }
+}
+
+/** The same with every digit of inodes and times, which a double cannot hold. */
+export function lookAtExactly(path: string): fs.BigIntStats | undefined {
+  return fs.lstatSync(path, { bigint: true, throwIfNoEntry: false })
 }
 
 /** Removes a file and says whether it was there: a folder in its place is no file. */
@@ -87,4 +103,22 @@ export function removeEmptyFolders(path: string, root: string): string {
     folder = dirname(folder)
   }
   return folder
+}
+
+/**
+ * Moves what stands where a file or one of its folders belongs into `lost`: a folder in the file's place, or anything else
+ * in a folder's. Nothing of it is deleted, for nobody knows whose it is. Says whether something was in the way.
+ */
+export function clearTheWay(path: string, root: string, lost: string): boolean {
+  const parts = relative(root, path).split('/')
+  for (let depth = 1; depth <= parts.length; depth++) {
+    const place = join(root, ...parts.slice(0, depth))
+    const isFolder = fs.statSync(place, { throwIfNoEntry: false })?.isDirectory() ?? false
+    const isInTheWay = depth === parts.length ? isFolder : !isFolder && lookAt(place) !== undefined
+    if (!isInTheWay) continue
+    const aside = join(lost, randomUUID())
+    inFolder(aside, () => fs.renameSync(place, aside))
+    return true
+  }
+  return false
 }

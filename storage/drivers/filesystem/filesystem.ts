@@ -5,8 +5,20 @@ import { dirname, join } from 'node:path'
 import type { Readable, Writable } from 'node:stream'
 import pLimit from 'p-limit'
 import type { ByteRange } from '../../../oci/range.ts'
-import type { Appended, ObjectInfo, ObjectKey, OpenObject, Stage, StorageDriver, WriteOptions } from '../../driver.ts'
+import type {
+  Appended,
+  Child,
+  ObjectInfo,
+  ObjectKey,
+  OpenObject,
+  Space,
+  Stage,
+  StorageDriver,
+  WriteOptions,
+} from '../../driver.ts'
+import { layout } from '../../layout.ts'
 import * as calls from './calls.ts'
+import { entriesOf, identityOf } from './folder.ts'
 import { receive } from './receive.ts'
 import { sendFile } from './send-file.ts'
 
@@ -29,7 +41,7 @@ export class FilesystemDriver implements StorageDriver {
 
   async stat(key: ObjectKey): Promise<ObjectInfo | undefined> {
     const found = calls.lookAt(this.pathOf(key))
-    return found?.isFile() ? { key, size: found.size } : undefined
+    return found?.isFile() ? { key, size: found.size, modifiedAt: Math.floor(found.mtimeMs) } : undefined
   }
 
   async open(key: ObjectKey): Promise<OpenObject | undefined> {
@@ -38,7 +50,7 @@ export class FilesystemDriver implements StorageDriver {
       const { O_RDONLY, O_NOFOLLOW, O_NONBLOCK } = fs.constants
       const fd = await calls.openFile(this.pathOf(key), O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
       const found = fs.fstatSync(fd)
-      if (found.isFile()) return new OpenFile(fd, found.size)
+      if (found.isFile()) return new OpenFile(fd, found.size, key)
       fs.closeSync(fd)
       return undefined
     } catch (error) {
@@ -58,7 +70,7 @@ export class FilesystemDriver implements StorageDriver {
       calls.inFolder(temporary, () => fs.writeFileSync(temporary, content, { flag: 'wx' }))
       if (durable) await calls.syncPath(temporary)
       await options.after
-      calls.inFolder(path, () => fs.renameSync(temporary, path))
+      this.giveName(temporary, path)
     } catch (error) {
       calls.removeFile(temporary)
       throw error
@@ -77,20 +89,17 @@ export class FilesystemDriver implements StorageDriver {
   }
 
   async *list(prefix: ObjectKey): AsyncIterable<ObjectInfo> {
-    let entries: AsyncIterable<fs.Dirent>
-    try {
-      entries = await fs.promises.opendir(this.pathOf(prefix))
-    } catch (error) {
-      if (calls.isErrno(error, 'ENOENT', 'ENOTDIR')) return
-      throw error
-    }
-    for await (const entry of entries) {
-      const key = `${prefix}/${entry.name}` as ObjectKey
-      if (entry.isDirectory()) yield* this.list(key)
+    for await (const { name, kind } of entriesOf(this.pathOf(prefix))) {
+      const key = `${prefix}/${name}` as ObjectKey
+      if (kind === 'folder') yield* this.list(key)
       // What was deleted since the folder was read is not listed.
-      const found = entry.isFile() ? await this.stat(key) : undefined
+      const found = kind === 'object' ? await this.stat(key) : undefined
       if (found) yield found
     }
+  }
+
+  children(prefix: ObjectKey): AsyncIterable<Child> {
+    return entriesOf(this.pathOf(prefix))
   }
 
   /** One `syncfs` of the volume serves any number of small files; without it each file and folder is synced. */
@@ -100,6 +109,19 @@ export class FilesystemDriver implements StorageDriver {
     const folders = new Set(paths.flatMap((path) => foldersBetween(path, this.root)))
     const limit = pLimit(flushConcurrency)
     await Promise.all([...paths, ...folders].map((path) => limit(() => syncIfThere(path))))
+  }
+
+  async space(): Promise<Space> {
+    const { bavail, blocks, bsize } = await fs.promises.statfs(this.root)
+    return { free: bavail * bsize, total: blocks * bsize }
+  }
+
+  /**
+   * A copied folder has another inode and birth; a snapshot of the whole volume keeps both. A file in it would not do:
+   * somebody may remove a lock that a crash left.
+   */
+  async place(): Promise<string | undefined> {
+    return identityOf(dirname(this.pathOf(layout.store)))
   }
 
   async begin(key: ObjectKey): Promise<Stage> {
@@ -113,7 +135,7 @@ export class FilesystemDriver implements StorageDriver {
     try {
       // What a dead writer left beyond the recorded size is not part of the upload.
       if (fs.fstatSync(fd).size > stage.size) fs.ftruncateSync(fd, stage.size)
-      const { size, broken } = await receive(bytes, fd, stage.size, observe)
+      const { size, broken } = await calls.naming(stage.key, receive(bytes, fd, stage.size, observe))
       const grown = { ...stage, size: stage.size + size }
       return broken ? { stage: grown, broken } : { stage: grown }
     } finally {
@@ -152,7 +174,7 @@ export class FilesystemDriver implements StorageDriver {
 
   async seal(stage: Stage, key: ObjectKey): Promise<void> {
     const path = this.pathOf(key)
-    calls.inFolder(path, () => fs.renameSync(this.pathOf(stage.key), path))
+    this.giveName(this.pathOf(stage.key), path)
     await this.syncFolders(dirname(path))
   }
 
@@ -171,6 +193,18 @@ export class FilesystemDriver implements StorageDriver {
   }
 
   async close(): Promise<void> {}
+
+  /** Whatever stands there: a file is replaced, a folder moved aside, and so is a file where a folder belongs. */
+  private giveName(from: string, path: string): void {
+    const rename = () => calls.inFolder(path, () => fs.renameSync(from, path))
+    try {
+      rename()
+    } catch (error) {
+      if (!calls.isErrno(error, 'EISDIR', 'ENOTDIR', 'EEXIST', 'ENOTEMPTY')) throw error
+      if (!calls.clearTheWay(path, this.root, join(this.root, layout.lost))) throw error
+      rename()
+    }
+  }
 
   private pathOf(key: ObjectKey): string {
     if (key.startsWith('/') || key.split('/').includes('..')) throw new Error(`not an object key: ${key}`)
@@ -205,7 +239,8 @@ function writeFresh(path: string, content: Uint8Array): boolean {
     calls.inFolder(path, () => fs.writeFileSync(path, content, { flag: 'wx' }))
     return true
   } catch (error) {
-    if (calls.isErrno(error, 'EEXIST')) return false
+    // A file, which is replaced, or something that is in the way.
+    if (calls.isErrno(error, 'EEXIST', 'ENOTDIR')) return false
     throw error
   }
 }
@@ -221,21 +256,24 @@ async function syncIfThere(path: string): Promise<void> {
 class OpenFile implements OpenObject {
   readonly size: number
   private readonly fd: number
+  private readonly key: ObjectKey
   private closed = false
 
-  constructor(fd: number, size: number) {
+  constructor(fd: number, size: number, key: ObjectKey) {
     this.fd = fd
     this.size = size
+    this.key = key
   }
 
   async send(sink: Writable, range: ByteRange = { start: 0, end: this.size - 1 }): Promise<void> {
-    await sendFile(this.fd, range, sink)
+    await calls.naming(this.key, sendFile(this.fd, range, sink))
   }
 
   async read(): Promise<Uint8Array> {
     const bytes = Buffer.allocUnsafeSlow(this.size)
     for (let position = 0; position < this.size; ) {
-      const { bytesRead } = await calls.readAt(this.fd, bytes, position, this.size - position, position)
+      const reading = calls.readAt(this.fd, bytes, position, this.size - position, position)
+      const { bytesRead } = await calls.naming(this.key, reading)
       if (bytesRead === 0) throw new Error(`the object holds ${position} bytes instead of ${this.size}`)
       position += bytesRead
     }
