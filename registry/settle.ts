@@ -50,18 +50,24 @@ export async function owe(facts: FactQueries, keys: readonly ObjectKey[], now: n
 export function createSettler({ facts, driver, locks, onError }: SettleParts): Settler {
   /** Settled, but not yet durable: key to the version that was settled. */
   let unflushed = new Map<ObjectKey, number>()
+  /**
+   * Settled, and still owed. A version is written once: written again beside a flush it would be cleared as if that flush
+   * had been for it.
+   */
+  const settled = new Map<ObjectKey, number>()
 
   async function settleOne(key: ObjectKey): Promise<void> {
     try {
       await locks.hold(`owed/${key}`, { when: 'wait' }, async () => {
         const owed = await facts.read.owed.find(key)
-        if (!owed) return
+        if (!owed || settled.get(key) === owed.version) return
         const fact = parseLinkKey(key)
         // There the file is the truth, and SQL does not know it yet.
         if (fact && (await isUnadopted(facts.read, fact))) return
         const content = fact && (await linkContent(facts.read, fact))
         if (content) await driver.write(key, Buffer.from(content), { durable: false })
         else await driver.delete(key, { durable: false })
+        settled.set(key, owed.version)
         unflushed.set(key, owed.version)
       })
     } catch (error) {
@@ -77,17 +83,22 @@ export function createSettler({ facts, driver, locks, onError }: SettleParts): S
   }
 
   async function clear(): Promise<void> {
-    const settled = [...unflushed]
-    if (settled.length === 0) return
+    const written = [...unflushed]
+    if (written.length === 0) return
     unflushed = new Map()
-    await driver.flush(settled.map(([key]) => key))
-    for (let start = 0; start < settled.length; start += clearBatch) {
-      if (start > 0) await othersTurn()
-      const batch = settled.slice(start, start + clearBatch)
-      const clearing = async (changed: FactQueries) => {
-        for (const [key, version] of batch) await changed.owed.clear({ key, version })
+    try {
+      await driver.flush(written.map(([key]) => key))
+      for (let start = 0; start < written.length; start += clearBatch) {
+        if (start > 0) await othersTurn()
+        const batch = written.slice(start, start + clearBatch)
+        const clearing = async (changed: FactQueries) => {
+          for (const [key, version] of batch) await changed.owed.clear({ key, version })
+        }
+        await facts.write(clearing, { durable: false })
       }
-      await facts.write(clearing, { durable: false })
+    } finally {
+      // What could not be cleared is owed, and written again.
+      for (const [key, version] of written) if (settled.get(key) === version) settled.delete(key)
     }
   }
 

@@ -1,12 +1,13 @@
 /**
- * Berth killed as it makes a chosen system call: the n-th `rename`, the n-th `fsync`, and so on through a push, a retag
- * and two deletes. strace does the killing, and counts calls for each thread; so the pool of threads has one only.
+ * Berth killed as it makes a chosen system call: the n-th `rename`, the n-th `fsync`, and so on through a push, a retag,
+ * two deletes and a collection. strace does the killing, and counts calls for each thread; so the pool of threads has one only.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import fs from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { collect, withoutGrace } from '../kill/collector.ts'
 import { type BerthProcess, startBerth } from '../support/berth-process.ts'
 import { createClient, type Reply } from '../support/client.ts'
 import { type Built, blob, image, putManifest } from '../support/image.ts'
@@ -28,11 +29,11 @@ export interface Killed {
 
 interface Step {
   readonly changes: Changes
-  readonly send: () => Promise<Reply>
+  readonly send: () => Promise<Pick<Reply, 'status' | 'bytes'>>
 }
 
-function steps(url: string): Step[] {
-  const client = createClient(url)
+function steps(berth: BerthProcess): Step[] {
+  const client = createClient(berth.url)
   const [first, second] = [image({ layers: [blob(70_000)] }), image()]
   const pushBlobs = (built: Built) =>
     built.blobs.map(({ digest, bytes }) => ({
@@ -54,13 +55,26 @@ function steps(url: string): Step[] {
       changes: { [`kill/a@${first.digest}`]: undefined },
       send: () => client.deleteManifest('kill/a', first.digest),
     },
+    {
+      changes: Object.fromEntries(
+        first.blobs
+          .filter(({ digest }) => second.blobs.every((each) => each.digest !== digest))
+          .map(({ digest }) => [`kill/a/${digest}`, undefined]),
+      ),
+      send: async () => {
+        await collect(berth)
+        return { status: 200, bytes: Buffer.alloc(0) }
+      },
+    },
   ]
 }
 
 /** What was promised until the server was gone: the last request may have done its work or not. */
-async function askUntilKilled(url: string): Promise<{ facts: Map<string, (string | undefined)[]>; killed: boolean }> {
+async function askUntilKilled(
+  berth: BerthProcess,
+): Promise<{ facts: Map<string, (string | undefined)[]>; killed: boolean }> {
   const facts = new Map<string, (string | undefined)[]>()
-  for (const { changes, send } of steps(url)) {
+  for (const { changes, send } of steps(berth)) {
     const reply = await send().catch(() => undefined)
     for (const [key, value] of Object.entries(changes)) {
       facts.set(key, reply ? [value] : [...(facts.get(key) ?? [undefined]), value])
@@ -75,7 +89,7 @@ async function askUntilKilled(url: string): Promise<{ facts: Map<string, (string
 export async function countCalls(scratch: string): Promise<Map<string, number>> {
   const trace = join(scratch, 'counted')
   const { berth, strace } = await startWatched(join(scratch, 'root-counted'), ['-o', trace, '-e', `trace=${killable}`])
-  await askUntilKilled(berth.url)
+  await askUntilKilled(berth)
   await berth.kill()
   await gone(strace)
   await berth.stop()
@@ -107,7 +121,7 @@ export async function tryKill(scratch: string, { call, number }: KillPoint): Pro
   const { berth, strace } = await startWatched(root, inject)
   let killed = false
   try {
-    const asked = await askUntilKilled(berth.url)
+    const asked = await askUntilKilled(berth)
     await berth.kill()
     await gone(strace)
     killed = asked.killed
@@ -125,7 +139,10 @@ export async function tryKill(scratch: string, { call, number }: KillPoint): Pro
 }
 
 async function startWatched(root: string, options: readonly string[]) {
-  const berth: BerthProcess = await startBerth({ root, env: { UV_THREADPOOL_SIZE: '1', UV_USE_IO_URING: '0' } })
+  const berth: BerthProcess = await startBerth({
+    root,
+    env: { ...withoutGrace, UV_THREADPOOL_SIZE: '1', UV_USE_IO_URING: '0' },
+  })
   const strace = spawn(tool('strace'), ['-f', ...options, '-p', String(berth.pid)], {
     stdio: ['ignore', 'ignore', 'pipe'],
   })

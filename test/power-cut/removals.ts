@@ -24,7 +24,7 @@ export const removals: Readonly<Record<string, Removal>> = {
   'write-sync': { file: filesystem, text: '[[      if (durable) await calls.syncPath(temporary)\n]]' },
   'write-folders': { file: filesystem, text: '[[    if (durable) await this.syncFolders(dirname(path))\n]]' },
   'row-first': { file: filesystem, text: '[[      await options.after\n]]' },
-  'link-flush': { file: 'registry/settle.ts', text: '[[    await driver.flush(settled.map(([key]) => key))\n]]' },
+  'link-flush': { file: 'registry/settle.ts', text: '[[      await driver.flush(written.map(([key]) => key))\n]]' },
 }
 
 /** The file's text without the line. */

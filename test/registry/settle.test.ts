@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
+import type { ObjectKey, StorageDriver, WriteOptions } from '../../storage/driver.ts'
 import { MemoryDriver } from '../../storage/drivers/memory.ts'
 import { layout } from '../../storage/layout.ts'
 import { digestFor, nameOf, sorted, tagOf } from '../contracts/facts-tools.ts'
@@ -44,6 +45,47 @@ async function turnsOf(work: () => Promise<unknown>): Promise<number> {
 }
 
 describe('what storage is owed', () => {
+  test('is not written again beside the flush that it is cleared for: a power cut could take what came later', async () => {
+    const memory = new MemoryDriver()
+    const written: string[] = []
+    let duringFlush = async (): Promise<void> => {}
+    const driver: StorageDriver = Object.create(memory, {
+      write: {
+        value: (key: ObjectKey, ...rest: [Uint8Array, WriteOptions?]) => {
+          written.push(key)
+          return memory.write(key, ...rest)
+        },
+      },
+      flush: { value: () => duringFlush() },
+    })
+    const local = await openLocal(driver)
+    try {
+      await pushImage(local.repository(name), 'latest')
+      const before = written.length
+      duringFlush = async () => {
+        duringFlush = async () => {}
+        await local.parts.settler.settleAll()
+      }
+      await local.parts.settler.clear()
+      assert.deepEqual(await owedKeys(local), [])
+      assert.deepEqual(written.slice(before), [])
+    } finally {
+      await local.close()
+    }
+  })
+
+  test('is written again where the flush failed', () =>
+    withRegistry(async (local, faulty) => {
+      await pushImage(local.repository(name), 'latest')
+      faulty.arm(1, 'refused', 'EIO')
+      await assert.rejects(local.parts.settler.clear())
+      faulty.disarm()
+      assert.equal((await owedKeys(local)).length, 5)
+      await local.parts.settler.settleAll()
+      assert.equal(faulty.calls.filter((call) => call === 'write').length, 5)
+      assert.deepEqual(await owedKeys(local), [])
+    }))
+
   test('is written before the answer, and stays owed until a flush', () =>
     withRegistry(async (local, faulty) => {
       const { digest, config, layer } = await pushImage(local.repository(name), 'latest')
