@@ -213,3 +213,28 @@ test('a push that was never finished is freed although a collector claimed its b
     await world.local.close()
   }
 })
+
+test('a push that has stored nothing yet is not given up, and its bytes are freed when it fails after all', async () => {
+  const world = await openWorld({ graceMs: 0, trashMs: 0 })
+  try {
+    const { facts, driver } = world.parts
+    const digest = digestFor('late')
+    const row = {
+      id: newUploadId(),
+      repository: nameOf('a/b'),
+      state: 'committing',
+      stage: '',
+      algorithm: 'sha256',
+    } as const
+    await facts.write((changed) => changed.uploads.add({ ...row, committing: digest, updatedAt: world.now() }))
+    world.wait(hour)
+    await world.collect()
+    await driver.write(layout.blob(digest), Buffer.from('late'))
+    await world.collect()
+    await world.collect()
+    assert.equal(await driver.stat(layout.blob(digest)), undefined)
+    assert.equal(await facts.read.uploads.find(row.id), undefined)
+  } finally {
+    await world.local.close()
+  }
+})

@@ -14,6 +14,8 @@ const batch = 100
 export const mostReferrers = 10_000
 /** A manifest's push stores some kilobytes and writes two rows. */
 const unfinishedAfterMs = 10 * 60_000
+/** A push that has stored nothing yet may still do so, however slowly. */
+const givenUpAfterMs = 24 * 60 * 60_000
 
 /** Every repository that SQL knows everything of, page by page. */
 export async function* adoptedRepositories({ facts }: CollectParts): AsyncIterable<ListedRepository> {
@@ -124,9 +126,10 @@ const previous = (digest: Digest): string => digest.slice(0, -1)
 export async function takeUpUnfinished({ facts, driver, clock }: CollectParts): Promise<void> {
   const before = clock() - unfinishedAfterMs
   const rows = await facts.read.uploads.idle('committing', before, 1000)
-  for (const { id, stage, committing } of rows) {
+  for (const { id, stage, committing, updatedAt } of rows) {
     if (stage !== '' || !committing) continue
     const stored = await driver.stat(layout.blob(committing))
+    if (!stored && clock() - updatedAt < givenUpAfterMs) continue
     await facts.write(async (changed) => {
       const now = clock()
       const blob = await changed.collection.find(committing)
