@@ -2,7 +2,10 @@
 import type { Command } from 'commander'
 import { stringify } from 'yaml'
 import { formatDuration } from '../server/config/durations.ts'
+import { hidePassword } from '../server/config/endpoints.ts'
 import { type Loaded, loadSettings } from '../server/config/load.ts'
+import { CommandFailure } from './failure.ts'
+import { columns, counted, print } from './output.ts'
 
 export function addConfigCommands(program: Command): void {
   program
@@ -11,8 +14,30 @@ export function addConfigCommands(program: Command): void {
     .command('check')
     .description('tell whether a configuration is right, and what comes of it; secrets stay hidden')
     .argument('[config]', 'configuration file; found as by "serve" without it')
+    .option('--live', 'also ask storage, database and Redis whether they do what Berth relies on')
     .addHelpText('after', '\nEnds with 1 and names every problem when there is one. Variables count, as with "serve".')
-    .action((file: string | undefined) => console.log(report(loadSettings({ env: process.env, file }))))
+    .action(check)
+}
+
+async function check(file: string | undefined, { live = false }: { readonly live?: boolean }): Promise<void> {
+  const loaded = loadSettings({ env: process.env, file })
+  print(report(loaded))
+  if (!live) return
+  // Only here: nobody else who looks at a configuration needs the clients of all services.
+  const { examineServices } = await import('../server/compose/examine.ts')
+  let failed = 0
+  for await (const { service, results } of examineServices(loaded.settings)) {
+    print(
+      `\n${service}\n${columns(results.map(({ check, ok, detail, isWarning }) => [markOf(ok, isWarning), check, detail]))}`,
+    )
+    failed += results.filter((each) => !each.ok && !each.isWarning).length
+  }
+  if (failed > 0) throw new CommandFailure(`${counted(failed, 'check')} failed`)
+}
+
+function markOf(ok: boolean, isWarning = false): string {
+  if (isWarning) return 'note'
+  return ok ? 'ok' : 'FAILED'
 }
 
 function report({ settings, warnings, file }: Loaded): string {
@@ -21,6 +46,9 @@ function report({ settings, warnings, file }: Loaded): string {
   return `${told}ok: ${origin}\n\n${stringify(settings, readable).trimEnd()}`
 }
 
+/** Of `http`, of S3, of Redis and its sentinels; a URL keeps all but its password. */
+const secrets: ReadonlySet<string> = new Set(['secret', 'accessKey', 'secretKey', 'sessionToken', 'password'])
+
 /** As a person reads it: times with units, and no secret. */
 function readable(_key: unknown, value: unknown): unknown {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return value
@@ -28,6 +56,7 @@ function readable(_key: unknown, value: unknown): unknown {
 }
 
 function readableEntry(key: string, value: unknown): [string, unknown] {
-  if (key === 'secret' && value !== undefined) return [key, '(hidden)']
+  if (secrets.has(key) && value !== undefined) return [key, '(hidden)']
+  if (key === 'url' && typeof value === 'string') return [key, hidePassword(value)]
   return key.endsWith('Ms') && typeof value === 'number' ? [key.slice(0, -2), formatDuration(value)] : [key, value]
 }

@@ -3,11 +3,13 @@ import type { Command } from 'commander'
 import type { Reindexed, ReleaseReport } from '../server/compose/command.ts'
 import { columns, counted, formatBytes, print, printJson } from './output.ts'
 import { adoptStore, type OwnStore, useOwnStore } from './store.ts'
+import { requestsFrom } from './verify.ts'
 
 interface Options {
   readonly config?: string
   readonly json?: boolean
   readonly adopt?: boolean
+  readonly requests?: string
 }
 
 const reindexHelp = `
@@ -28,14 +30,16 @@ export function addOwnershipCommands(program: Command): void {
       .option('--json', 'print one JSON object; sizes are bytes')
       .addHelpText('after', help)
   add('reindex', 'build the database anew from what is in storage', reindexHelp)
+    .option('--requests <number>', 'ask storage at most so often a second, where each request has its price')
     .option('--adopt', 'also where the volume belongs to another database, or says nothing of its owner')
     .action(reindex)
   add('release', 'hand the volume back to another registry of the same layout', releaseHelp).action(release)
 }
 
 async function reindex(options: Options): Promise<void> {
+  const limit = requestsFrom(options.requests)
   await useOwnStore({ ...options, what: 'reindex' }, async ({ store, commands, progress, signal }) => {
-    const done = await commands.reindexStore(store, progress.tell, signal)
+    const done = await commands.reindexStore(store, progress.tell, signal, limit)
     progress.end()
     if (options.json) printJson(done)
     else print(describeReindexed(done))

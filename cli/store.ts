@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { socketPathIn } from '../server/compose/control-socket.ts'
+import { shownRootOf } from '../server/compose/driver.ts'
 import type { Store } from '../server/compose/store.ts'
 import { loadSettings } from '../server/config/load.ts'
 import type { Settings } from '../server/config/settings.ts'
@@ -33,13 +34,14 @@ const retryMs = 200
 
 export function useStore<T>(wanted: StoreWanted, work: (asking: Asking) => Promise<T>): Promise<T> {
   const settings = settingsFor(wanted.config)
-  const root = rootOf(settings)
+  const root = placeOf(settings)
   return interruptible(createProgress(wanted.quiet), (running) => {
     const alone = () =>
       withOwnStore(settings, async (store) => {
         if (wanted.adopted) await adoptStore(store, running.progress, running.signal)
         return work({ ...running, operations: store.operations, isServed: false })
       })
+    if (root === undefined) return alone()
     return askServer(root, (operations) => work({ ...running, operations, isServed: true }), alone)
   })
 }
@@ -48,16 +50,20 @@ function settingsFor(config: string | undefined): Settings {
   return loadSettings({ env: process.env, file: config }).settings
 }
 
-/** The folder of a store that is there. */
-function rootOf({ storage }: Settings): string {
-  if (storage.driver.name !== 'filesystem') {
+/** The folder of this machine where a server would be found; nothing where a command is a node like any other. */
+function placeOf(settings: Settings): string | undefined {
+  const { driver } = settings.storage
+  if (driver.name === 'inmemory') {
     throw new CommandFailure('the store is in the memory of its server (storage.inmemory): no command can reach it')
   }
-  const { root } = storage.driver
-  if (!['berth/store.json', 'docker/registry/v2'].some((path) => existsSync(join(root, path)))) {
-    throw new CommandFailure(`there is no store in ${root}: see storage.filesystem.rootdirectory`)
+  if (driver.name === 'filesystem' && !storeIn(driver.root)) {
+    throw new CommandFailure(`there is no store in ${driver.root}: see storage.filesystem.rootdirectory`)
   }
-  return root
+  return shownRootOf(settings)
+}
+
+function storeIn(root: string): boolean {
+  return ['berth/store.json', 'docker/registry/v2'].some((path) => existsSync(join(root, path)))
 }
 
 async function askServer<T>(
@@ -98,7 +104,7 @@ type Commands = typeof import('../server/compose/command.ts')
 async function withOwnStore<T>(
   settings: Settings,
   work: (store: Store, commands: Commands) => Promise<T>,
-  taking: { readonly adopt?: boolean } = {},
+  taking: { readonly adopt?: boolean; readonly alone?: boolean } = {},
 ): Promise<T> {
   // Only here: nobody who asks a server needs to wait for all of it.
   const commands = await import('../server/compose/command.ts')
@@ -130,10 +136,11 @@ export async function useOwnStore<T>(
   work: (own: OwnStore) => Promise<T>,
 ): Promise<T> {
   const settings = settingsFor(config)
-  const root = rootOf(settings)
+  const root = placeOf(settings) ?? 'the store'
+  const taking = { adopt, alone: true }
   return interruptible(createProgress(), async ({ progress, signal }) => {
     try {
-      return await withOwnStore(settings, (store, commands) => work({ store, commands, progress, signal }), { adopt })
+      return await withOwnStore(settings, (store, commands) => work({ store, commands, progress, signal }), taking)
     } catch (error) {
       if (!isInUse(error)) throw error
       throw new CommandFailure(`${root} is being served: stop that server first, because ${what} needs the store alone`)

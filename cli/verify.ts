@@ -15,6 +15,7 @@ interface VerifyFlags {
   readonly config?: string
   readonly repair?: boolean
   readonly rate?: string
+  readonly requests?: string
   readonly fresh?: boolean
   readonly report?: string
   readonly json?: boolean
@@ -27,6 +28,7 @@ export function addVerifyCommand(program: Command): void {
     .option('-c, --config <file>', 'configuration file; found as by "serve" without it')
     .option('--repair', 'repair what can be repaired')
     .option('--rate <size>', 'read at most so much a second, such as 50MB')
+    .option('--requests <number>', 'ask storage at most so often a second, where each request has its price')
     .option('--fresh', 'from the beginning, and not from where the last run was cut off')
     .option('--report <file>', 'also write what was found to a file, as JSON')
     .option('--json', 'print one JSON object; sizes are bytes')
@@ -49,12 +51,21 @@ async function verify(flags: VerifyFlags): Promise<void> {
   if (wrong > 0) throw new CommandFailure(`${counted(wrong, 'thing is not as it', 'things are not as they')} must be`)
 }
 
-function optionsFrom({ repair, rate, fresh }: VerifyFlags): VerifyOptions {
-  const options = { repair: repair === true, fresh: fresh === true }
+function optionsFrom({ repair, rate, requests, fresh }: VerifyFlags): VerifyOptions {
+  const options = { repair: repair === true, fresh: fresh === true, ...requestsFrom(requests) }
   if (rate === undefined) return options
   const bytesPerSecond = parseSize(rate.replace(/\/s$/, ''))
   if (!bytesPerSecond) throw new CommandFailure(`--rate ${rate} is no size: expected one such as 50MB or 50MiB`)
   return { ...options, bytesPerSecond }
+}
+
+/** Fails where it is no whole number above zero. */
+export function requestsFrom(text: string | undefined): { readonly requestsPerSecond?: number } {
+  if (text === undefined) return {}
+  if (!/^[1-9]\d{0,6}$/.test(text)) {
+    throw new CommandFailure(`--requests ${text} is no number: expected how many a second, such as 200`)
+  }
+  return { requestsPerSecond: Number(text) }
 }
 
 export function describeVerified(report: VerifyReport): string {

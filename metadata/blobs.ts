@@ -2,6 +2,9 @@ import type { RepositoryName } from '../oci/name.ts'
 import type { BlobFacts } from './facts.ts'
 import { adopted, batches, first, query, type Sql, statement } from './sql.ts'
 
+/** A claim that is over, and that no collector ever made: none can forget the row by mistake. */
+const nobodysClaim = 0
+
 type Linked = { repository: number; digest: string }
 
 export function blobFacts(sql: Sql): BlobFacts {
@@ -10,30 +13,13 @@ export function blobFacts(sql: Sql): BlobFacts {
       .selectFrom('repositories')
       .innerJoin('links', 'links.repository_id', 'repositories.id')
       .innerJoin('blobs', 'blobs.digest', 'links.digest')
-      .select(['blobs.size', 'links.touched_at'])
+      .select(['blobs.size', 'blobs.stored_at', 'links.touched_at'])
       .where('repositories.name', '=', p.name)
       .where('repositories.deleted_at', 'is', null)
       .where('repositories.state', '=', adopted)
       .where('blobs.damaged_at', 'is', null)
       .where('blobs.condemned_until', 'is', null)
       .where('links.digest', '=', p.digest),
-  )
-  const isStored = query<{ digest: string }>()(sql, (build, p) =>
-    build.selectFrom('blobs').select('digest').where('digest', '=', p.digest).where('condemned_until', 'is', null),
-  )
-  const add = query<{ digest: string; size: number; now: number }>()(sql, (build, p) =>
-    build
-      .insertInto('blobs')
-      .values({ digest: p.digest, size: p.size, stored_at: null, created_at: p.now, touched_at: p.now })
-      .onConflict((conflict) =>
-        conflict.column('digest').doUpdateSet({
-          size: p.size,
-          stored_at: null,
-          touched_at: p.now,
-          condemned_until: null,
-          damaged_at: null,
-        }),
-      ),
   )
   const link = query<Linked & { now: number }>()(sql, (build, p) =>
     build
@@ -75,12 +61,13 @@ export function blobFacts(sql: Sql): BlobFacts {
   )
 
   return {
+    ...storedFacts(sql),
     sizeIn: async (name, digest) => {
       const row = await first(sql, sizeIn({ name, digest }))
-      return row && { size: row.size, touchedAt: row.touched_at }
+      if (!row) return undefined
+      const { size, stored_at: storedAt, touched_at: touchedAt } = row
+      return storedAt === null ? { size, touchedAt } : { size, storedAt, touchedAt }
     },
-    isStored: async (digest) => (await first(sql, isStored({ digest }))) !== undefined,
-    add: async (digest, bytes, now) => void (await sql.all(add({ digest, size: bytes, now }))),
     link: async (repository, digest, now) => (await first(sql, link({ repository, digest, now })))?.created_at === now,
     unlink: async (repository, digest) => (await first(sql, unlink({ repository, digest }))) !== undefined,
     isLinked: async (repository, digest) => (await first(sql, isLinked({ repository, digest }))) !== undefined,
@@ -99,5 +86,54 @@ export function blobFacts(sql: Sql): BlobFacts {
       }
       return found
     },
+  }
+}
+
+/** The bytes themselves, whoever may read them. */
+function storedFacts(sql: Sql): Pick<BlobFacts, 'isStored' | 'add' | 'moved' | 'addUnclaimed'> {
+  const isStored = query<{ digest: string }>()(sql, (build, p) =>
+    build.selectFrom('blobs').select('digest').where('digest', '=', p.digest).where('condemned_until', 'is', null),
+  )
+  const add = query<{ digest: string; size: number; now: number; storedAt: string | null }>()(sql, (build, p) =>
+    build
+      .insertInto('blobs')
+      .values({ digest: p.digest, size: p.size, stored_at: p.storedAt, created_at: p.now, touched_at: p.now })
+      .onConflict((conflict) =>
+        conflict.column('digest').doUpdateSet({
+          size: p.size,
+          stored_at: p.storedAt,
+          touched_at: p.now,
+          condemned_until: null,
+          damaged_at: null,
+        }),
+      ),
+  )
+  const moved = query<{ digest: string; from: string }>()(sql, (build, p) =>
+    build
+      .updateTable('blobs')
+      .set({ stored_at: null })
+      .where('digest', '=', p.digest)
+      .where('stored_at', '=', p.from)
+      .returning('digest'),
+  )
+  const addUnclaimed = query<{ digest: string; size: number; now: number }>()(sql, (build, p) =>
+    build
+      .insertInto('blobs')
+      .values({
+        digest: p.digest,
+        size: p.size,
+        stored_at: null,
+        created_at: p.now,
+        touched_at: p.now,
+        condemned_until: nobodysClaim,
+      })
+      .onConflict((conflict) => conflict.doNothing()),
+  )
+  return {
+    isStored: async (digest) => (await first(sql, isStored({ digest }))) !== undefined,
+    add: async (digest, size, now, storedAt) =>
+      void (await sql.all(add({ digest, size, now, storedAt: storedAt ?? null }))),
+    moved: async (digest, from) => (await first(sql, moved({ digest, from }))) !== undefined,
+    addUnclaimed: async (digest, size, now) => void (await sql.all(addUnclaimed({ digest, size, now }))),
   }
 }

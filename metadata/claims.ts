@@ -7,8 +7,9 @@
  * push       name it (committing) ── condemned? wait until the row is gone, or T is over
  * ```
  *
- * The row of bytes that were pushed anew is condemned no more. A claim that is over protects nobody: its collector is dead, or has given up. Forgetting needs the claim that was
- * made, so a collector that was too slow cannot take the row of another.
+ * Whoever claims runs alone (`Touches`): what it finds unused is unused until it commits. The row of bytes that were
+ * pushed anew is condemned no more. A claim that is over protects nobody: its collector is dead, or has given up.
+ * Forgetting needs the claim that was made, so a collector that was too slow cannot take the row of another.
  */
 import type { Digest } from '../oci/digest.ts'
 import type { CollectionFacts } from './facts-upkeep.ts'
@@ -17,8 +18,7 @@ import { first, query, type Sql } from './sql.ts'
 type Claims = Pick<CollectionFacts, 'condemn' | 'forget'>
 
 export function claimFacts(sql: Sql, isUsed: (digest: Digest) => Promise<boolean>): Claims {
-  // A statement of its own, and before the check: where rows are locked, it is this one that locks. A check inside the
-  // update would see the facts of before the lock.
+  // Before whether it is used, which takes more to find out.
   const claimable = query<{ digest: string; now: number }>()(sql, (build, p) =>
     build
       .selectFrom('blobs')

@@ -53,13 +53,14 @@ function blobFacts(
 }
 
 function stored(build: Sql['build']) {
-  return build.selectFrom('blobs').select(['digest', 'size', 'condemned_until', 'damaged_at'])
+  return build.selectFrom('blobs').select(['digest', 'size', 'stored_at', 'condemned_until', 'damaged_at'])
 }
 
-function toBlob(row: Pick<Schema['blobs'], 'digest' | 'size' | 'condemned_until' | 'damaged_at'>): StoredBlob {
+function toBlob(row: Omit<Schema['blobs'], 'created_at' | 'touched_at'>): StoredBlob {
   return {
     digest: row.digest as Digest,
     size: row.size,
+    ...(row.stored_at !== null && { storedAt: row.stored_at }),
     ...(row.condemned_until !== null && { condemnedUntil: row.condemned_until }),
     ...(row.damaged_at !== null && { damagedAt: row.damaged_at }),
   }

@@ -90,6 +90,7 @@ export interface DamageFacts {
 export interface StoredBlob {
   readonly digest: Digest
   readonly size: number
+  readonly storedAt?: string
   readonly condemnedUntil?: number
   readonly damagedAt?: number
 }

@@ -11,16 +11,43 @@ import type { RepositoryState, UploadState } from './schema.ts'
 export interface Facts {
   readonly read: FactQueries
   /**
-   * One transaction; resolves when it is durable, or, with `durable: false`, when it is committed: it then survives the
-   * process but not a power cut.
+   * One transaction. `work` may run more than once, when the database asks for it again: it changes nothing but facts.
+   * Fails with `unavailable` where the database cannot be reached.
    */
-  write<T>(work: (facts: FactQueries) => Promise<T>, options?: { durable?: boolean }): Promise<T>
+  write<T>(work: (facts: FactQueries) => Promise<T>, options?: WriteOptions): Promise<T>
   /** Proves that the database answers. */
   probe(): Promise<void>
   /** Copies everything that is committed by now into a new database there; others go on to write meanwhile. */
   copyTo?(path: string): Promise<void>
   close(): Promise<void>
 }
+
+export interface WriteOptions {
+  /**
+   * Resolve when it is durable, which is the default; or, with false, when it is committed: it then survives the process
+   * but not a power cut.
+   */
+  readonly durable?: boolean
+  /** Default `everything`. */
+  readonly touches?: Touches
+}
+
+/**
+ * What a transaction reads or changes, and therefore which others it must not run beside: `everything` runs alone,
+ * those of one repository one after the other, and those of uploads beside all but `everything`. A database with one
+ * writer need not look at it.
+ *
+ * ```
+ *                  everything   same repository   another   uploads
+ * everything       waits        waits             waits     waits
+ * a repository     waits        waits             beside    beside
+ * uploads          waits        beside            beside    beside
+ * ```
+ *
+ * Whoever touches a repository may add to what is shared by digest (blobs, reviews, damages) in statements that are right
+ * by themselves, but may not decide by what others do with it: that takes `everything`.
+ */
+export type Touches = 'everything' | 'uploads' | { readonly repository: RepositoryName }
 
 export interface FactQueries {
   readonly store: StoreFacts
@@ -59,6 +86,8 @@ export interface RepositoryFacts {
 
 export interface LinkedBlob {
   readonly size: number
+  /** The key of the bytes, where it is not (yet) that of their digest. */
+  readonly storedAt?: string
   /** When somebody last relied on it being here. */
   readonly touchedAt: number
 }
@@ -68,8 +97,15 @@ export interface BlobFacts {
   sizeIn(repository: RepositoryName, digest: Digest): Promise<LinkedBlob | undefined>
   /** Whether the blob's bytes are stored to stay, whoever may read them. */
   isStored(digest: Digest): Promise<boolean>
-  /** The bytes are there, and whole: nobody takes them away any more. */
-  add(digest: Digest, size: number, now: number): Promise<void>
+  /** The bytes are there, and whole: nobody takes them away any more. `storedAt`: where they lie, if elsewhere. */
+  add(digest: Digest, size: number, now: number, storedAt?: string): Promise<void>
+  /** They lie under the key of their digest now, unless they were stored elsewhere anew since. */
+  moved(digest: Digest, from: string): Promise<boolean>
+  /**
+   * Bytes that lie under their digest and that no row knows: nobody may read them, and a collector may delete them. Nothing
+   * happens where a row knows them.
+   */
+  addUnclaimed(digest: Digest, size: number, now: number): Promise<void>
   /** Lets a repository read a blob; says whether it could not before. */
   link(repositoryId: number, digest: Digest, now: number): Promise<boolean>
   unlink(repositoryId: number, digest: Digest): Promise<boolean>
@@ -156,19 +192,34 @@ export interface UploadRow {
   readonly stage: string
   readonly algorithm: DigestAlgorithm
   readonly hashed?: Digest
+  /** The digest under which bytes may lie that only this row names. */
   readonly committing?: Digest
+  /** Raised by every change: whoever changes the row says which one it knows. */
+  readonly version: number
+  readonly updatedAt: number
+}
+
+/** What a change of an upload says; what is left out stays, and `undefined` clears it. */
+export interface UploadChange {
+  readonly state?: UploadState
+  readonly stage?: string
+  readonly hashed?: Digest | undefined
+  readonly committing?: Digest | undefined
   readonly updatedAt: number
 }
 
 export interface UploadFacts {
   add(upload: UploadRow): Promise<void>
   find(id: UploadId): Promise<UploadRow | undefined>
-  /** Records how far it came; false where it is no longer receiving. */
-  progress(id: UploadId, stage: string, hashed: Digest | undefined, now: number): Promise<boolean>
-  setState(id: UploadId, state: UploadState, committing: Digest | undefined, now: number): Promise<void>
+  /**
+   * Changes a row that is still of this version, and raises it by one; false where somebody else was faster: a writer
+   * whose lease has ended, or that believes it has.
+   */
+  change(id: UploadId, version: number, change: UploadChange): Promise<boolean>
   /** Nobody knows any more what the bytes of uploads under way hash to. */
   forgetHashes(): Promise<void>
-  remove(id: UploadId): Promise<boolean>
+  /** With a `version`, only while it is of that one. */
+  remove(id: UploadId, version?: number): Promise<boolean>
   /** Those in a state that nobody used since `before`, oldest first. */
   idle(state: UploadState, before: number, limit: number): Promise<UploadRow[]>
 }

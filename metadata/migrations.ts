@@ -1,10 +1,19 @@
 /**
  * How the schema came to be, step by step. A step that has been released never changes; a database that knows a step
  * which this program does not know was written by a newer one, and is refused.
+ *
+ * Where nodes share a database, the first one of a new version changes the schema while those of the old one go on: they
+ * are replaced one after the other, and only who starts is refused. So a step
+ * - only adds: tables, indexes, columns that are null or have a default. What nobody uses any more goes in a later version,
+ *   when no node is left that uses it;
+ * - leaves what is there its meaning: a row that an old node writes must be right for a new one;
+ * - is short, or can be waited for: tables are locked until all due steps are done.
+ * Queries name their columns: one that asks for all of them breaks when there is one more.
  */
 import { StartRefused } from '../oci/failure.ts'
 import { firstTables } from './migrations/0001-facts.ts'
 import { collectionTables } from './migrations/0002-collection.ts'
+import { nodeTables } from './migrations/0003-nodes.ts'
 import { type Dialect, type Migration, number, text } from './migrations/tables.ts'
 import { type Sql, statement } from './sql.ts'
 
@@ -20,6 +29,7 @@ export class SchemaTooNew extends StartRefused {
 export const migrations: readonly Migration[] = [
   { name: '0001-facts', steps: firstTables },
   { name: '0002-collection', steps: collectionTables },
+  { name: '0003-nodes', steps: nodeTables },
 ]
 
 /** Brings the schema up to date inside one transaction of the caller's; says which steps ran. */

@@ -39,6 +39,8 @@ export function repositoryFacts(sql: Sql): RepositoryFacts {
       (await first<RepositoryRow>(sql, find({ name }))) ?? (await first<RepositoryRow>(sql, ensure({ name, now })))!,
     page: async (after, limit) => (await sql.all(page({ after, limit }))).map((row) => row.name as RepositoryName),
     search: async (term, limit) => {
+      // Where a pattern ends with it, anything would match.
+      if (term.includes('\u0000')) return []
       const pattern = `%${term.toLowerCase().replace(/[!%_]/g, '!$&')}%`
       return (await sql.all(search({ pattern, limit }))).map((row) => row.name as RepositoryName)
     },

@@ -28,7 +28,7 @@ export function reviewFacts(sql: Sql): ReviewFacts {
     (build, p) =>
       build
         .selectFrom('reviews')
-        .selectAll()
+        .select(['kind', 'repository_id', 'digest', 'due', 'reason'])
         .where(raw<boolean>`(due, kind, repository_id, digest) > (${p.due}, ${p.kind}, ${p.repository}, ${p.digest})`)
         .where('due', '<=', p.until)
         .orderBy('due')

@@ -74,6 +74,8 @@ export interface Schema {
     hashed: string | null
     /** The digest whose bytes may lie under `blobs/` without any other row naming them. */
     committing: string | null
+    /** Raised by every change. */
+    version: number
     started_at: number
     updated_at: number
   }
@@ -95,7 +97,9 @@ export interface Schema {
   reviews: { kind: ReviewKind; repository_id: number; digest: string; due: number; reason: ReviewReason }
   /** What is wrong in storage, by key, until it is mended. */
   damages: {
+    /** Shortened where an index could not hold it: it is whole in `long_key` then. */
     key: string
+    long_key: string | null
     kind: DamageKind
     repository: string
     digest: string | null

@@ -9,6 +9,8 @@ import type { RepositoryState, Schema } from './schema.ts'
 export interface Sql {
   /** Builds and compiles; runs nothing. */
   readonly build: Kysely<Schema>
+  /** In bytes: what an index of text can hold, where that is less than any text. */
+  readonly longestKey?: number
   all<Row>(statement: Statement<Row>): Promise<Row[]>
 }
 

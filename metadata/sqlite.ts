@@ -26,6 +26,8 @@ const leastRoom = 1024 * 1024
 
 export interface SqliteOptions {
   readonly path: string
+  /** Another process has made it, and merges its log, for longer than this one has it open. */
+  readonly attached?: boolean
   /** So many bytes of the log could not be merged into the database yet. */
   readonly onLargeWal: (bytes: number) => void
   /** The log could not be merged, by a full disk perhaps. Nothing is lost, and it is tried again. */
@@ -50,12 +52,15 @@ export async function openSqliteFacts(options: SqliteOptions): Promise<Facts> {
   const writer = openConnection(options.path, shared)
   try {
     const sql = connectionSql(writer)
-    await transaction(writer, () => migrate(sql, 'sqlite', Date.now()))
-    syncFolder(dirname(options.path))
+    if (!options.attached) {
+      await transaction(writer, () => migrate(sql, 'sqlite', Date.now()))
+      syncFolder(dirname(options.path))
+    }
     const reader = shared ? openConnection(options.path, true) : writer
     if (reader !== writer) reader.exec('pragma query_only = on')
     const wal = openWalSync(`${options.path}-wal`, options.onFatal)
-    return createFacts({ path: options.path, writer, reader, wal }, shared ? startCheckpointer(options) : undefined)
+    const merges = shared && !options.attached
+    return createFacts({ path: options.path, writer, reader, wal }, merges ? startCheckpointer(options) : undefined)
   } catch (error) {
     writer.close()
     throw error
@@ -66,7 +71,7 @@ export async function openSqliteFacts(options: SqliteOptions): Promise<Facts> {
  * Network and desktop-shared file systems cannot share a write-ahead log's index between connections: there one
  * connection holds the database for itself (SQLite, "Write-Ahead Logging", section 8).
  */
-function sharesMemory(folder: string): boolean {
+export function sharesMemory(folder: string): boolean {
   return !unshared.has(fs.statfsSync(folder).type)
 }
 

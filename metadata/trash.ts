@@ -60,8 +60,8 @@ function stored(build: Sql['build']) {
   return build
     .selectFrom('trash')
     .innerJoin('repositories', 'repositories.id', 'trash.repository_id')
-    .selectAll('trash')
-    .select('repositories.name as repository')
+    .select(['trash.id', 'trash.repository_id', 'trash.kind', 'trash.digest', 'trash.media_type', 'trash.tags'])
+    .select(['trash.reason', 'trash.deleted_at', 'trash.deleted_by', 'repositories.name as repository'])
 }
 
 function createAdd(sql: Sql): TrashFacts['add'] {

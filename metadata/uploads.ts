@@ -1,8 +1,33 @@
 import type { Digest, DigestAlgorithm } from '../oci/digest.ts'
 import type { RepositoryName, UploadId } from '../oci/name.ts'
-import type { UploadFacts, UploadRow } from './facts.ts'
+import type { UploadChange, UploadFacts, UploadRow } from './facts.ts'
 import type { Schema, UploadState } from './schema.ts'
 import { first, query, type Sql } from './sql.ts'
+
+const columns = [
+  'id',
+  'repository',
+  'identity',
+  'state',
+  'stage',
+  'algorithm',
+  'hashed',
+  'committing',
+  'version',
+  'updated_at',
+] as const satisfies (keyof Schema['uploads'])[]
+
+interface Changed {
+  readonly id: string
+  readonly version: number
+  readonly state: UploadState | null
+  readonly stage: string | null
+  readonly setsHashed: 0 | 1
+  readonly hashed: string | null
+  readonly setsCommitting: 0 | 1
+  readonly committing: string | null
+  readonly updatedAt: number
+}
 
 export function uploadFacts(sql: Sql): UploadFacts {
   const add = query<Schema['uploads']>()(sql, (build, p) =>
@@ -15,28 +40,34 @@ export function uploadFacts(sql: Sql): UploadFacts {
       algorithm: p.algorithm,
       hashed: p.hashed,
       committing: p.committing,
+      version: p.version,
       started_at: p.started_at,
       updated_at: p.updated_at,
     }),
   )
   const find = query<{ id: string }>()(sql, (build, p) =>
-    build.selectFrom('uploads').selectAll().where('id', '=', p.id),
+    build.selectFrom('uploads').select(columns).where('id', '=', p.id),
   )
-  const progress = query<{ id: string; stage: string; hashed: string | null; now: number }>()(sql, (build, p) =>
+  // `1`, because a database need not have booleans, nor tell an absent parameter from null.
+  const change = query<Changed>()(sql, (build, p) =>
     build
       .updateTable('uploads')
-      .set({ stage: p.stage, hashed: p.hashed, updated_at: p.now })
+      .set((row) => ({
+        state: row.fn.coalesce(row.val(p.state), 'state'),
+        stage: row.fn.coalesce(row.val(p.stage), 'stage'),
+        hashed: row.case().when(row.val(p.setsHashed), '=', row.lit(1)).then(p.hashed).else(row.ref('hashed')).end(),
+        committing: row
+          .case()
+          .when(row.val(p.setsCommitting), '=', row.lit(1))
+          .then(p.committing)
+          .else(row.ref('committing'))
+          .end(),
+        version: row('version', '+', 1),
+        updated_at: p.updatedAt,
+      }))
       .where('id', '=', p.id)
-      .where('state', '=', 'receiving')
+      .where('version', '=', p.version)
       .returning('id'),
-  )
-  const setState = query<{ id: string; state: UploadState; committing: string | null; now: number }>()(
-    sql,
-    (build, p) =>
-      build
-        .updateTable('uploads')
-        .set({ state: p.state, committing: p.committing, updated_at: p.now })
-        .where('id', '=', p.id),
   )
   const forgetHashes = query<object>()(sql, (build) =>
     build.updateTable('uploads').set({ hashed: null }).where('state', '=', 'receiving'),
@@ -44,10 +75,13 @@ export function uploadFacts(sql: Sql): UploadFacts {
   const remove = query<{ id: string }>()(sql, (build, p) =>
     build.deleteFrom('uploads').where('id', '=', p.id).returning('id'),
   )
+  const removeAs = query<{ id: string; version: number }>()(sql, (build, p) =>
+    build.deleteFrom('uploads').where('id', '=', p.id).where('version', '=', p.version).returning('id'),
+  )
   const idle = query<{ state: UploadState; before: number; limit: number }>()(sql, (build, p) =>
     build
       .selectFrom('uploads')
-      .selectAll()
+      .select(columns)
       .where('state', '=', p.state)
       .where('updated_at', '<', p.before)
       .orderBy('updated_at')
@@ -57,13 +91,24 @@ export function uploadFacts(sql: Sql): UploadFacts {
   return {
     add: async (upload) => void (await sql.all(add(toRow(upload)))),
     find: async (id) => toUpload(await first(sql, find({ id }))),
-    progress: async (id, stage, hashed, now) =>
-      (await first(sql, progress({ id, stage, hashed: hashed ?? null, now }))) !== undefined,
-    setState: async (id, state, committing, now) =>
-      void (await sql.all(setState({ id, state, committing: committing ?? null, now }))),
+    change: async (id, version, asked) =>
+      (await first(sql, change({ id, version, ...toChanged(asked) }))) !== undefined,
     forgetHashes: async () => void (await sql.all(forgetHashes({}))),
-    remove: async (id) => (await first(sql, remove({ id }))) !== undefined,
+    remove: async (id, version) =>
+      (await first(sql, version === undefined ? remove({ id }) : removeAs({ id, version }))) !== undefined,
     idle: async (state, before, limit) => (await sql.all(idle({ state, before, limit }))).map((row) => toUpload(row)!),
+  }
+}
+
+function toChanged(change: UploadChange): Omit<Changed, 'id' | 'version'> {
+  return {
+    state: change.state ?? null,
+    stage: change.stage ?? null,
+    setsHashed: 'hashed' in change ? 1 : 0,
+    hashed: change.hashed ?? null,
+    setsCommitting: 'committing' in change ? 1 : 0,
+    committing: change.committing ?? null,
+    updatedAt: change.updatedAt,
   }
 }
 
@@ -77,12 +122,13 @@ function toRow(upload: UploadRow): Schema['uploads'] {
     algorithm: upload.algorithm,
     hashed: upload.hashed ?? null,
     committing: upload.committing ?? null,
+    version: upload.version,
     started_at: upload.updatedAt,
     updated_at: upload.updatedAt,
   }
 }
 
-function toUpload(row: Schema['uploads'] | undefined): UploadRow | undefined {
+function toUpload(row: Pick<Schema['uploads'], (typeof columns)[number]> | undefined): UploadRow | undefined {
   return (
     row && {
       id: row.id as UploadId,
@@ -90,6 +136,7 @@ function toUpload(row: Schema['uploads'] | undefined): UploadRow | undefined {
       state: row.state,
       stage: row.stage,
       algorithm: row.algorithm as DigestAlgorithm,
+      version: row.version,
       updatedAt: row.updated_at,
       ...(row.identity !== null && { identity: row.identity }),
       ...(row.hashed !== null && { hashed: row.hashed as Digest }),

@@ -121,13 +121,14 @@ function createIsKept(sql: Sql): (digest: Digest, purgedBefore: number) => Promi
   return async (digest, purgedBefore) => (await first(sql, anyUse({ digest, purgedBefore }))) !== undefined
 }
 
+/** Bytes may lie under the digest before the upload is done, on a store that does not rename: while it receives, too. */
 function createIsArriving(sql: Sql): (digest: Digest) => Promise<boolean> {
   const anyUpload = query<{ digest: string }>()(sql, (build, p) =>
     build
       .selectFrom('uploads')
       .select('id')
       .where('committing', '=', p.digest)
-      .where('state', '=', 'committing')
+      .where('state', '!=', 'finished')
       .limit(1),
   )
   return async (digest) => (await first(sql, anyUpload({ digest }))) !== undefined

@@ -36,6 +36,8 @@ export interface Failures {
   'method-unsupported': { method: string; allowed: readonly string[] }
   'route-unknown': { path: string }
   'storage-full': Record<string, never>
+  /** A service that this node needs (database, store) cannot be reached at the moment. */
+  unavailable: Record<string, never>
   draining: Record<string, never>
 }
 

@@ -32,7 +32,7 @@ interface ChangeParts {
 const notYet = Symbol('the repository must be adopted first')
 
 /**
- * One transaction that changes facts of a repository. SQL must be their truth by then, and whether it is, only the
+ * One transaction that changes facts of a repository, and touches no other. SQL must be their truth by then, and whether it is, only the
  * transaction itself can tell. `repository` is nothing where it does not exist.
  */
 export async function changeRepository<T>(
@@ -41,11 +41,14 @@ export async function changeRepository<T>(
   work: (changed: FactQueries, repository: RepositoryRow | undefined) => Promise<T>,
 ): Promise<T> {
   for (let nameKnown = adoption.namesKnown; ; nameKnown = true) {
-    const outcome = await facts.write(async (changed) => {
-      const repository = await changed.repositories.find(name)
-      const known = repository ? repository.state === 'adopted' : nameKnown
-      return known ? work(changed, repository) : notYet
-    })
+    const outcome = await facts.write(
+      async (changed) => {
+        const repository = await changed.repositories.find(name)
+        const known = repository ? repository.state === 'adopted' : nameKnown
+        return known ? work(changed, repository) : notYet
+      },
+      { touches: { repository: name } },
+    )
     if (outcome !== notYet) return outcome
     await adoption.adopt(name)
   }

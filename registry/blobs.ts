@@ -8,7 +8,7 @@ import { layout } from '../storage/layout.ts'
 import { sendBytes } from '../storage/sink.ts'
 import { changeRepository } from './adoption.ts'
 import type { LocalParts } from './local-parts.ts'
-import type { BlobInfo, Blobs, OpenBlob } from './registry.ts'
+import type { BlobAddressOptions, BlobInfo, Blobs, OpenBlob } from './registry.ts'
 import { reviewLater, reviewNow } from './reviews.ts'
 import { owe } from './settle.ts'
 import { createUnadoptedReader } from './unadopted.ts'
@@ -28,7 +28,7 @@ export function createBlobs(parts: LocalParts, name: RepositoryName): Blobs {
     const found = await find(digest)
     if (!found) throw unknown(digest)
     // A client that hears "it is there" does not push: bytes that cannot be served must not be told.
-    if ((await blobs.size(digest)) !== found.size) throw await damaged(digest)
+    if ((await blobs.size(digest, found.storedAt)) !== found.size) throw await damaged(digest)
     if (!(await touch(digest, found.touchedAt))) throw unknown(digest)
     return { digest, size: found.size }
   }
@@ -40,10 +40,13 @@ export function createBlobs(parts: LocalParts, name: RepositoryName): Blobs {
   async function touch(digest: Digest, touchedAt: number): Promise<boolean> {
     const now = clock()
     if (now - touchedAt < graceMs / 4) return true
-    const noted = facts.write(async (changed) => {
-      const repository = await changed.repositories.find(name)
-      return repository !== undefined && (await changed.blobs.touch(repository.id, digest, now))
-    })
+    const noted = facts.write(
+      async (changed) => {
+        const repository = await changed.repositories.find(name)
+        return repository !== undefined && (await changed.blobs.touch(repository.id, digest, now))
+      },
+      { touches: { repository: name } },
+    )
     // On a full disk, say, it cannot be noted: what is there is told all the same.
     return noted.catch(() => true)
   }
@@ -51,13 +54,13 @@ export function createBlobs(parts: LocalParts, name: RepositoryName): Blobs {
   async function open(digest: Digest): Promise<OpenBlob> {
     const found = await find(digest)
     if (!found) throw unknown(digest)
-    const { size } = found
+    const { size, storedAt } = found
     if (blobs.isSmall(size)) {
       const bytes = await blobs.readSmall(digest)
       if (bytes?.length !== size) throw await damaged(digest)
       return { digest, size, bytes, send: sendFrom(bytes), close: async () => {} }
     }
-    const object = await blobs.open(digest, size)
+    const object = await blobs.open(digest, size, storedAt)
     if (!object) throw await damaged(digest)
     return { digest, size, send: (sink, range) => object.send(sink, range), close: () => object.close() }
   }
@@ -71,6 +74,13 @@ export function createBlobs(parts: LocalParts, name: RepositoryName): Blobs {
     return unknown(digest)
   }
 
+  async function address(digest: Digest, options: BlobAddressOptions): Promise<string | undefined> {
+    const found = await find(digest)
+    if (!found) throw unknown(digest)
+    // Those are told faster than a client asks elsewhere.
+    return blobs.isSmall(found.size) ? undefined : blobs.address(digest, options, found.storedAt)
+  }
+
   async function mount(
     digest: Digest,
     from: RepositoryName | undefined,
@@ -79,7 +89,7 @@ export function createBlobs(parts: LocalParts, name: RepositoryName): Blobs {
     const source = await sourceOf(digest, from, mayRead)
     const known = source && (await sizeIn(source, digest))
     if (!source || !known) return undefined
-    if ((await blobs.size(digest)) !== known.size) {
+    if ((await blobs.size(digest, known.storedAt)) !== known.size) {
       // The client must push it, or it would stay damaged for ever.
       await damaged(digest, source)
       return undefined
@@ -131,7 +141,7 @@ export function createBlobs(parts: LocalParts, name: RepositoryName): Blobs {
     await settler.settle(owed)
   }
 
-  return { stat, open, mount, delete: remove }
+  return { stat, open, address, mount, delete: remove }
 }
 
 function sendFrom(bytes: Uint8Array): OpenBlob['send'] {

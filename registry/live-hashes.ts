@@ -18,8 +18,10 @@ interface LiveHash {
 
 export interface RunningHash {
   update(piece: Uint8Array): void
-  /** Keeps the hash for the next chunk and names the bytes so far. */
-  keep(size: number): Digest
+  /** Names the bytes so far. */
+  peek(): Digest
+  /** Keeps the hash for the next chunk: of these bytes the upload consists, and of no others. */
+  keep(size: number): void
 }
 
 export interface LiveHashes {
@@ -36,10 +38,8 @@ export function createLiveHashes(): LiveHashes {
   function running(id: UploadId, hash: Hash, algorithm: DigestAlgorithm): RunningHash {
     return {
       update: (piece) => void hash.update(piece),
-      keep(size) {
-        hashes.set(id, { hash, algorithm, size })
-        return toDigest(hash.copy(), algorithm)
-      },
+      peek: () => toDigest(hash.copy(), algorithm),
+      keep: (size) => void hashes.set(id, { hash, algorithm, size }),
     }
   }
 

@@ -49,17 +49,10 @@ export function createManifestPush(parts: LocalParts, name: RepositoryName): Man
   /** The row that names the bytes before they appear under their digest. */
   async function announce(id: UploadId, digest: Digest): Promise<void> {
     const algorithm = algorithmOf(digest)
-    await facts.write((changed) =>
-      changed.uploads.add({
-        id,
-        repository: name,
-        state: 'committing',
-        stage: '',
-        algorithm,
-        committing: digest,
-        updatedAt: clock(),
-      }),
-    )
+    const row = { id, repository: name, state: 'committing', stage: '', algorithm, committing: digest } as const
+    await facts.write((changed) => changed.uploads.add({ ...row, version: 0, updatedAt: clock() }), {
+      touches: 'uploads',
+    })
     await whenPardoned(parts, digest)
   }
 

@@ -10,13 +10,20 @@
  * The claim itself ends with the row that says the bytes are there (`blobs.add`): until then nobody may believe that.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Locks } from '../coordination/locks.ts'
+import { LockBusy, type Locks } from '../coordination/locks.ts'
 import type { Facts } from '../metadata/facts.ts'
 import type { Digest } from '../oci/digest.ts'
+import { Failure } from '../oci/failure.ts'
 
 const lookEveryMs = 10
-/** How long a collector may take from its claim to the deletion. */
-export const claimMs = 60_000
+/** How long a collector's claim holds pushes of the same bytes off. */
+export const claimMs = 120_000
+/** Nothing is deleted in the last part of a claim: a deletion that is begun before it is over by the end. */
+export const claimMarginMs = 60_000
+/** No two clocks of one store are that far apart. */
+const clocksApartMs = 60_000
+/** Storing or deleting bytes takes seconds, on a slow disk too. */
+const bytesPatienceMs = 60_000
 
 interface PardonParts {
   readonly facts: Facts
@@ -25,11 +32,12 @@ interface PardonParts {
 
 /** Resolves when no collector may begin to delete these bytes any more. The caller has named them before. */
 export async function whenPardoned({ facts, clock }: PardonParts, digest: Digest): Promise<void> {
+  const begun = performance.now()
   for (;;) {
     const until = (await facts.read.collection.find(digest))?.condemnedUntil
     const left = until === undefined ? 0 : until - clock()
-    // More than a claim can last: the clock was put back.
-    if (left <= 0 || left > claimMs) return
+    // More than a claim can last, or it has lasted: the clock was put back.
+    if (left <= 0 || left > claimMs + clocksApartMs || performance.now() - begun > claimMs) return
     await sleep(lookEveryMs)
   }
 }
@@ -43,7 +51,11 @@ export function handleBytes<T>(
   digest: Digest,
   work: () => Promise<T>,
 ): Promise<T> {
-  return locks.hold(`bytes/${digest}`, { when: 'wait', patienceMs: 5 * 60_000 }, work)
+  // Fenced by the claim: who deletes does so within it, and who stores has waited for its end.
+  const held = locks.hold(`bytes/${digest}`, { when: 'wait', patienceMs: bytesPatienceMs, fenced: true }, work)
+  return held.catch((error) => {
+    throw error instanceof LockBusy ? new Failure('unavailable', {}, { cause: error }) : error
+  })
 }
 
 /**

@@ -2,16 +2,18 @@
  * The end of an upload: its bytes become a blob, or nothing. Bytes are durable under their digest before the transaction
  * that makes the blob live, and no name appears under `blobs/` that no row knows of.
  */
-import type { UploadRow } from '../metadata/facts.ts'
+import type { FactQueries, UploadRow } from '../metadata/facts.ts'
 import type { Digest } from '../oci/digest.ts'
-import type { RepositoryName, UploadId } from '../oci/name.ts'
-import type { Stage } from '../storage/driver.ts'
+import { Failure } from '../oci/failure.ts'
+import type { RepositoryName } from '../oci/name.ts'
+import type { StoredAt } from '../storage/blob-store.ts'
+import { type Stage, StageLost } from '../storage/driver.ts'
 import { layout } from '../storage/layout.ts'
 import { changeRepository } from './adoption.ts'
 import type { LocalParts } from './local-parts.ts'
 import { handleBytes, whenPardoned } from './pardon.ts'
 import type { BlobInfo } from './registry.ts'
-import { reviewLater } from './reviews.ts'
+import { leaveBytes, reviewLater } from './reviews.ts'
 import { owe } from './settle.ts'
 
 /** An upload as its row and its bytes say. */
@@ -26,7 +28,7 @@ export interface Publisher {
   /** Makes the bytes durable, gives them their place and concludes. */
   publish(upload: Upload, digest: Digest): Promise<BlobInfo>
   /** The bytes are in their place: from this transaction on the blob can be read here. */
-  conclude(id: UploadId, digest: Digest, size: number): Promise<BlobInfo>
+  conclude(upload: Upload, digest: Digest, storedAt?: StoredAt): Promise<BlobInfo>
   /** Removes bytes and row. */
   discard(upload: Upload): Promise<void>
 }
@@ -35,63 +37,133 @@ export function createPublisher(parts: LocalParts, name: RepositoryName): Publis
   const { facts, driver, blobs, hashes, settler, clock, graceMs } = parts
 
   async function publish(upload: Upload, digest: Digest): Promise<BlobInfo> {
-    const { row, stage } = upload
-    await makeDurable(upload, digest)
+    const named = await makeDurable(upload, digest)
     await whenPardoned(parts, digest)
+    let storedAt: StoredAt
     try {
-      await handleBytes(parts, digest, () => blobs.adopt(digest, stage))
+      storedAt = await handleBytes(parts, digest, () => blobs.adopt(digest, upload.stage))
     } catch (error) {
+      if (error instanceof StageLost) throw await lose(named, error)
       // The bytes are durable: as long as they have not moved, the commit can be repeated.
-      await receiveAgain(row.id, stage, digest).catch(() => {})
+      await receiveAgain(named, digest).catch(() => {})
       throw error
     }
-    return conclude(row.id, digest, stage.size)
+    return conclude(named, digest, storedAt)
   }
 
-  async function makeDurable(upload: Upload, digest: Digest): Promise<void> {
-    const named = facts.write((changed) => changed.uploads.setState(upload.row.id, 'committing', digest, clock()))
-    const [recorded, hardened] = await Promise.allSettled([named, driver.harden(upload.stage)])
+  /** Storage has it no more: the client begins anew. */
+  async function lose(upload: Upload, cause: StageLost): Promise<Failure> {
+    await discard(upload).catch(() => {})
+    return new Failure('upload-unknown', { upload: upload.row.id }, { cause })
+  }
+
+  /** Bytes that are whole in their place need not be copied there once more. */
+  async function isInPlace(digest: Digest, size: number): Promise<boolean> {
+    const known = await facts.read.collection.find(digest)
+    const isWhole = known?.size === size && known.damagedAt === undefined && known.condemnedUntil === undefined
+    return isWhole && known.storedAt === undefined && (await blobs.size(digest)) === size
+  }
+
+  async function makeDurable(upload: Upload, digest: Digest): Promise<Upload> {
+    if (driver.reach === 'shared') return makeDurableInTurn(upload, digest)
+    const [recorded, hardened] = await Promise.allSettled([nameDigest(upload, digest), driver.harden(upload.stage)])
     if (hardened.status === 'rejected') {
       // After a failed fsync the kernel may have dropped what it could not write: a second one would promise too much.
-      await discard(upload).catch(() => {})
+      await discard(recorded.status === 'fulfilled' ? recorded.value : upload).catch(() => {})
       throw hardened.reason
     }
     if (recorded.status === 'rejected') throw recorded.reason
+    return recorded.value
   }
 
-  async function conclude(id: UploadId, digest: Digest, size: number): Promise<BlobInfo> {
-    const owed = [layout.layer(name, digest)]
+  /** The row comes first: whoever believes that the upload is still its own must not complete what another completes. */
+  async function makeDurableInTurn(upload: Upload, digest: Digest): Promise<Upload> {
+    const named = await nameDigest(upload, digest)
+    try {
+      await driver.harden(upload.stage)
+    } catch (error) {
+      if (error instanceof StageLost) throw await lose(named, error)
+      await receiveAgain(named, digest).catch(() => {})
+      throw error
+    }
+    return named
+  }
+
+  async function nameDigest(upload: Upload, digest: Digest): Promise<Upload> {
+    const { row, stage } = upload
+    const left = row.committing
+    await change(upload, { state: 'committing', committing: digest }, async (changed, now) => {
+      // They were stored under a digest of another algorithm: bytes of both must stay until the new one has its own.
+      if (left && left !== digest) await leaveBytes(changed, left, stage.size, now + graceMs)
+    })
+    return { ...upload, row: { ...row, state: 'committing', committing: digest, version: row.version + 1 } }
+  }
+
+  /** The row, and what goes with it; fails where somebody else has taken the upload over. */
+  async function change(
+    { row }: Upload,
+    next: { state?: UploadRow['state']; committing?: Digest | undefined; stage?: string },
+    more: (changed: FactQueries, now: number) => Promise<unknown> = async () => {},
+  ): Promise<void> {
+    const isOurs = await facts.write(
+      async (changed) => {
+        const now = clock()
+        if (!(await changed.uploads.change(row.id, row.version, { ...next, updatedAt: now }))) return false
+        await more(changed, now)
+        return true
+      },
+      { touches: 'uploads' },
+    )
+    if (!isOurs) throw new Failure('upload-busy', { upload: row.id })
+  }
+
+  async function conclude({ row, stage }: Upload, digest: Digest, sealedAt?: StoredAt): Promise<BlobInfo> {
+    const storedAt = sealedAt !== undefined && (await isInPlace(digest, stage.size)) ? undefined : sealedAt
+    const owed = [layout.layer(name, digest), ...(storedAt === undefined ? [] : [layout.blob(digest)])]
+    // What is left elsewhere is removed when nobody can be reading it there any more.
+    const left = sealedAt === undefined ? '' : JSON.stringify(stage)
     await changeRepository(parts, name, async (changed) => {
       const now = clock()
+      const finished = { state: 'finished', committing: digest, stage: left, updatedAt: now } as const
+      if (!(await changed.uploads.change(row.id, row.version, finished))) {
+        throw new Failure('upload-busy', { upload: row.id })
+      }
       const repository = await changed.repositories.ensure(name, now)
-      await changed.blobs.add(digest, size, now)
+      await changed.blobs.add(digest, stage.size, now, storedAt)
       await changed.blobs.link(repository.id, digest, now)
-      await changed.uploads.setState(id, 'finished', digest, now)
       await reviewLater(changed, digest, now + graceMs)
       await changed.damages.removeOf(digest)
       await owe(changed, owed, now)
     })
-    hashes.forget(id)
+    hashes.forget(row.id)
     await settler.settle(owed)
-    return { digest, size }
+    return { digest, size: stage.size }
   }
 
-  async function receiveAgain(id: UploadId, stage: Stage, digest: Digest): Promise<void> {
-    const moved = !(await driver.stat(stage.key))
-    await facts.write(async (changed) => {
-      await changed.uploads.setState(id, 'receiving', undefined, clock())
-      if (!moved) return
-      // Nobody knows whether the new name will last: what lies there is only named, for the next start to remove.
-      await changed.uploads.progress(id, '', undefined, clock())
-      await changed.uploads.setState(id, 'committing', digest, clock())
-    })
+  async function receiveAgain(upload: Upload, digest: Digest): Promise<void> {
+    // Nothing moves there, and what was placed is still named.
+    if (driver.reach === 'shared') return change(upload, { state: 'receiving', committing: digest })
+    const moved = !(await driver.stat(upload.stage.key))
+    // Nobody knows whether the new name will last: what lies there is only named, for the next start to remove.
+    if (moved) await change(upload, { state: 'committing', committing: digest, stage: '' })
+    else await change(upload, { state: 'receiving', committing: undefined })
   }
 
   async function discard({ row, stage }: Upload): Promise<void> {
     hashes.forget(row.id)
+    // Whoever believes that it is still its own must not commit what is being removed.
+    await change({ row, stage, hashed: undefined }, {})
     // The row goes last: where storage fails, or the process ends, it still says what there is to remove.
     await driver.discard(stage)
-    await facts.write((changed) => changed.uploads.remove(row.id), { durable: false })
+    const placed = row.committing
+    const left = placed && (await blobs.size(placed))
+    await facts.write(
+      async (changed) => {
+        const isRemoved = await changed.uploads.remove(row.id, row.version + 1)
+        if (isRemoved && placed && left !== undefined) await leaveBytes(changed, placed, left, clock())
+      },
+      { durable: false, touches: 'uploads' },
+    )
   }
 
   return { publish, conclude, discard }

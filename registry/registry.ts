@@ -58,6 +58,11 @@ export interface OpenBlob extends BlobInfo {
   close(): Promise<void>
 }
 
+export interface BlobAddressOptions {
+  readonly method: 'GET' | 'HEAD'
+  readonly contentType: string
+}
+
 export interface BlobReader {
   /** Fails with `blob-unknown` where this repository does not hold the blob. */
   stat(digest: Digest): Promise<BlobInfo>
@@ -65,6 +70,8 @@ export interface BlobReader {
 }
 
 export interface Blobs extends BlobReader {
+  /** A URL under which the client can fetch a blob itself, for a while; nothing where it is better served from here. */
+  address(digest: Digest, options: BlobAddressOptions): Promise<string | undefined>
   /**
    * Makes a blob of another repository readable here: of `from`, or of any that `mayRead` allows. Nothing where there is
    * none.

@@ -12,9 +12,20 @@ export function reviewLater(changed: FactQueries, digest: Digest, due: number): 
 
 /** What used these was deleted. */
 export async function reviewNow(changed: FactQueries, digests: readonly Digest[], now: number): Promise<void> {
-  for (const digest of digests) {
+  // Always in the same order: two that ask for the same ones wait for each other, and never both.
+  for (const digest of [...digests].sort()) {
     await changed.reviews.add({ kind: 'blob', repositoryId: 0, digest, due: now, reason: 'deleted' })
   }
+}
+
+/**
+ * Bytes were stored under their digest for a push that does not go on. Nobody may read them, and where no row knows them
+ * already the collector is told. In the transaction that takes the push's own row away, or its claim to them.
+ */
+export async function leaveBytes(changed: FactQueries, digest: Digest, size: number, now: number): Promise<void> {
+  if (await changed.collection.find(digest)) return
+  await changed.blobs.add(digest, size, now)
+  await changed.reviews.add({ kind: 'blob', repositoryId: 0, digest, due: now, reason: 'abandoned' })
 }
 
 /** Others may point to a manifest that was deleted. */

@@ -10,13 +10,15 @@
  * A settle that fails never fails a request: the row stays and upkeep tries again.
  */
 import { randomInt } from 'node:crypto'
-import type { Locks } from '../coordination/locks.ts'
-import type { FactQueries, Facts } from '../metadata/facts.ts'
+import { LockBusy, type Locks } from '../coordination/locks.ts'
+import type { FactQueries, Facts, RepositoryRow } from '../metadata/facts.ts'
 import type { TrashRow } from '../metadata/facts-upkeep.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { RepositoryName, Tag } from '../oci/name.ts'
 import type { ObjectKey, StorageDriver } from '../storage/driver.ts'
-import { type LinkFact, layout, parseLinkKey } from '../storage/layout.ts'
+import { type LinkFact, layout, parseBlobKey, parseLinkKey } from '../storage/layout.ts'
+import { settleBlob } from './settle-blob.ts'
+import { createSettleTurns, type SettleTurns, type Turn } from './settle-turns.ts'
 
 const clearBatch = 1000
 /** A delete may owe thousands of keys: whoever waits for it waits for these, and upkeep settles the rest. */
@@ -29,14 +31,20 @@ export interface Settler {
   settle(keys: readonly ObjectKey[]): Promise<void>
   /** Makes what was settled durable and clears what was owed for it. */
   clear(): Promise<void>
-  /** Settles everything that is owed, whoever left it; returns how many keys there were. */
+  /** Settles every link file that is owed, whoever left it; returns how many keys there were. */
   settleAll(): Promise<number>
+  /** Copies bytes to their place that were left where they arrived: they may be many. */
+  settleBytes(): Promise<number>
 }
 
 export interface SettleParts {
   readonly facts: Facts
   readonly driver: StorageDriver
   readonly locks: Locks
+  /** Whoever settles beside this one, and who makes it durable; this one alone, where nothing is said. */
+  readonly turns?: SettleTurns
+  /** Milliseconds since 1970; this machine's, where nothing is said. */
+  readonly clock?: () => number
   readonly onError: (error: unknown, key: string) => void
 }
 
@@ -47,32 +55,39 @@ export async function owe(facts: FactQueries, keys: readonly ObjectKey[], now: n
   if (await facts.damages.any()) for (const key of keys) await facts.damages.remove(key)
 }
 
-export function createSettler({ facts, driver, locks, onError }: SettleParts): Settler {
-  /** Settled, but not yet durable: key to the version that was settled. */
-  let unflushed = new Map<ObjectKey, number>()
-  /**
-   * Settled, and still owed. A version is written once: written again beside a flush it would be cleared as if that flush
-   * had been for it.
-   */
-  const settled = new Map<ObjectKey, number>()
+export function createSettler(parts: SettleParts): Settler {
+  const { facts, driver, locks, turns = createSettleTurns(locks), clock = Date.now, onError } = parts
 
   async function settleOne(key: ObjectKey): Promise<void> {
     try {
-      await locks.hold(`owed/${key}`, { when: 'wait' }, async () => {
-        const owed = await facts.read.owed.find(key)
-        if (!owed || settled.get(key) === owed.version) return
-        const fact = parseLinkKey(key)
-        // There the file is the truth, and SQL does not know it yet.
-        if (fact && (await isUnadopted(facts.read, fact))) return
-        const content = fact && (await linkContent(facts.read, fact))
-        if (content) await driver.write(key, Buffer.from(content), { durable: false })
-        else await driver.delete(key, { durable: false })
-        settled.set(key, owed.version)
-        unflushed.set(key, owed.version)
-      })
+      await turns.take(key, (turn) => settleInTurn(key, turn))
     } catch (error) {
-      onError(error, key)
+      // Somebody else is at it, or nodes cannot hear of each other just now: it stays owed, which is no failure.
+      if (!(error instanceof LockBusy)) onError(error, key)
     }
+  }
+
+  async function settleInTurn(key: ObjectKey, turn: Turn): Promise<number | undefined> {
+    const owed = await facts.read.owed.find(key)
+    if (!owed || turn.settled === owed.version) return undefined
+    const digest = parseBlobKey(key)
+    if (digest) await settleBlob({ facts, driver, clock }, digest)
+    else if (!(await writeLink(key))) return undefined
+    if (!turn.mayBeLost() || (await facts.read.owed.find(key))?.version === owed.version) return owed.version
+    // Another may have written what is true now, and this one after it what was true before.
+    await facts.write((changed) => owe(changed, [key], clock()), { touches: 'uploads' })
+    return undefined
+  }
+
+  /** False where the file is the truth, and SQL does not know it yet. */
+  async function writeLink(key: ObjectKey): Promise<boolean> {
+    const fact = parseLinkKey(key)
+    const repository = fact && (await repositoryOf(facts.read, fact))
+    if (repository?.state === 'unadopted') return false
+    const content = fact && (await contentOf(facts.read, fact, repository))
+    if (content) await driver.write(key, Buffer.from(content), { durable: false })
+    else await driver.delete(key, { durable: false })
+    return true
   }
 
   async function settleSlices(keys: readonly ObjectKey[]): Promise<void> {
@@ -83,9 +98,9 @@ export function createSettler({ facts, driver, locks, onError }: SettleParts): S
   }
 
   async function clear(): Promise<void> {
+    const unflushed = turns.unflushed()
     const written = [...unflushed]
     if (written.length === 0) return
-    unflushed = new Map()
     try {
       await driver.flush(written.map(([key]) => key))
       for (let start = 0; start < written.length; start += clearBatch) {
@@ -94,31 +109,37 @@ export function createSettler({ facts, driver, locks, onError }: SettleParts): S
         const clearing = async (changed: FactQueries) => {
           for (const [key, version] of batch) await changed.owed.clear({ key, version })
         }
-        await facts.write(clearing, { durable: false })
+        await facts.write(clearing, { durable: false, touches: 'uploads' })
       }
     } finally {
-      // What could not be cleared is owed, and written again.
-      for (const [key, version] of written) if (settled.get(key) === version) settled.delete(key)
+      turns.flushed(unflushed)
     }
   }
 
+  async function settleOwed(first: string, isWanted: (key: string) => boolean): Promise<number> {
+    let count = 0
+    for (let after = first; ; ) {
+      const rows = await facts.read.owed.page(after, clearBatch)
+      const last = rows.at(-1)
+      if (!last) break
+      const wanted = rows.filter((row) => isWanted(row.key))
+      await settleSlices(wanted.map((row) => row.key as ObjectKey))
+      await othersTurn()
+      count += wanted.length
+      if (!last.key.startsWith(first)) break
+      after = last.key
+    }
+    await clear()
+    return count
+  }
+
   return {
-    settle: (keys) => settleSlices(keys.slice(0, settledAtOnce)),
+    // Bytes that must be copied are for upkeep: nobody waits for that.
+    settle: (keys) => settleSlices(keys.filter((key) => !parseBlobKey(key)).slice(0, settledAtOnce)),
     clear,
-    async settleAll() {
-      let count = 0
-      for (let after = ''; ; ) {
-        const rows = await facts.read.owed.page(after, clearBatch)
-        const last = rows.at(-1)
-        if (!last) break
-        await settleSlices(rows.map((row) => row.key as ObjectKey))
-        await othersTurn()
-        count += rows.length
-        after = last.key
-      }
-      await clear()
-      return count
-    },
+    settleAll: () => settleOwed('', (key) => !parseBlobKey(key)),
+    // They stand together, in the order of their keys.
+    settleBytes: () => settleOwed(layout.blobs, (key) => parseBlobKey(key) !== undefined),
   }
 }
 
@@ -127,14 +148,21 @@ function othersTurn(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve))
 }
 
-async function isUnadopted(facts: FactQueries, fact: LinkFact): Promise<boolean> {
-  return fact.kind !== 'trash' && (await facts.repositories.find(fact.repository))?.state === 'unadopted'
+async function repositoryOf(facts: FactQueries, fact: LinkFact): Promise<RepositoryRow | undefined> {
+  return fact.kind === 'trash' ? undefined : facts.repositories.find(fact.repository)
 }
 
 /** What a link file holds while its fact is true; nothing where there must be no file. */
 export async function linkContent(facts: FactQueries, fact: LinkFact): Promise<string | undefined> {
+  return contentOf(facts, fact, await repositoryOf(facts, fact))
+}
+
+async function contentOf(
+  facts: FactQueries,
+  fact: LinkFact,
+  repository: RepositoryRow | undefined,
+): Promise<string | undefined> {
   if (fact.kind === 'trash') return trashDocument(await facts.trash.find(fact.id))
-  const repository = await facts.repositories.find(fact.repository)
   if (!repository) return undefined
   switch (fact.kind) {
     case 'layer':

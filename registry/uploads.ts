@@ -30,8 +30,9 @@ import {
 import { Failure } from '../oci/failure.ts'
 import { newUploadId, type RepositoryName, type UploadId } from '../oci/name.ts'
 import { lengthOf } from '../oci/range.ts'
-import type { Stage } from '../storage/driver.ts'
+import { type Stage, StageLost } from '../storage/driver.ts'
 import { layout } from '../storage/layout.ts'
+import { createArrival } from './arrival.ts'
 import type { LocalParts } from './local-parts.ts'
 import { whenPardoned } from './pardon.ts'
 import { createPublisher, type Upload } from './publish.ts'
@@ -55,10 +56,12 @@ export function createUploads(parts: LocalParts, name: RepositoryName, caller: C
       stage: JSON.stringify(stage),
       algorithm,
       hashed: emptyDigest(algorithm),
+      version: 0,
       updatedAt: clock(),
       ...(caller.identity !== undefined && { identity: caller.identity }),
     }
-    await facts.write((changed) => changed.uploads.add(row), { durable: false })
+    const durable = driver.reach === 'shared'
+    await facts.write((changed) => changed.uploads.add(row), { durable, touches: 'uploads' })
     return { id, offset: 0 }
   }
 
@@ -70,8 +73,8 @@ export function createUploads(parts: LocalParts, name: RepositoryName, caller: C
     return row
   }
 
-  async function receiving(id: UploadId): Promise<Upload> {
-    const row = await find(id)
+  async function receiving(id: UploadId, known?: UploadRow): Promise<Upload> {
+    const row = known ?? (await find(id))
     if (row.state !== 'receiving') throw new Failure('upload-unknown', { upload: id })
     const recorded = JSON.parse(row.stage) as Stage
     // After a restart the file may be shorter than the row says: a power cut takes what was not synced.
@@ -81,7 +84,7 @@ export function createUploads(parts: LocalParts, name: RepositoryName, caller: C
 
   async function holding<T>(id: UploadId, taking: Taking, work: (asked: AbortSignal) => Promise<T>): Promise<T> {
     try {
-      return await locks.hold(`upload/${id}`, taking, work)
+      return await locks.hold(`upload/${id}`, { ...taking, fenced: true }, work)
     } catch (error) {
       if (error instanceof LockBusy) throw new Failure('upload-busy', { upload: id })
       throw error
@@ -91,7 +94,7 @@ export function createUploads(parts: LocalParts, name: RepositoryName, caller: C
   async function status(id: UploadId): Promise<UploadStatus> {
     await find(id)
     // A client that lost its connection asks at once: its writer is about to record what arrived.
-    await locks.hold(`upload/${id}`, { when: 'wait', patienceMs: statusPatienceMs }, async () => {}).catch(() => {})
+    await holding(id, { when: 'wait', patienceMs: statusPatienceMs }, async () => {}).catch(() => {})
     const { stage } = await receiving(id)
     return { id, offset: stage.size }
   }
@@ -105,7 +108,7 @@ export function createUploads(parts: LocalParts, name: RepositoryName, caller: C
     })
   }
 
-  async function receive(upload: Upload, chunk: Chunk, asked: AbortSignal): Promise<Upload> {
+  async function receive(upload: Upload, chunk: Chunk, asked: AbortSignal, whole?: Digest): Promise<Upload> {
     const { row, stage } = upload
     refuseMisplaced(row.id, stage.size, chunk)
     const hash = hashes.take(row.id, stage.size, row.algorithm)
@@ -113,31 +116,39 @@ export function createUploads(parts: LocalParts, name: RepositoryName, caller: C
     // Somebody may have asked before this writer came to listen.
     if (asked.aborted) letGo()
     else asked.addEventListener('abort', letGo, { once: true })
-    const { stage: grown, broken } = await driver
-      .append(stage, chunk.body, (piece) => hash?.update(piece))
-      .finally(() => asked.removeEventListener('abort', letGo))
+    const arriving = createArrival(parts, row, hash, whole)
+    let seen = 0
+    const observe = (piece: Uint8Array) => {
+      seen += piece.length
+      hash?.update(piece)
+    }
+    const { stage: grown, broken } = await orLost(row.id, driver.append(stage, chunk.body, observe, arriving)).finally(
+      () => asked.removeEventListener('abort', letGo),
+    )
     const received = grown.size - stage.size
     const expected = chunk.range ? lengthOf(chunk.range) : chunk.length
     if (!broken && expected !== undefined && received !== expected) {
       throw new Failure('size-mismatch', { expected, received })
     }
-    const hashed = hash?.keep(grown.size)
-    const recorded = await facts.write(
-      (changed) => changed.uploads.progress(row.id, JSON.stringify(grown), hashed, clock()),
-      { durable: false },
-    )
-    if (!recorded) throw new Failure('upload-unknown', { upload: row.id })
+    // A store may not keep all that arrived, and who is not the writer any more has added nothing.
+    const isOfAll = seen === received
+    const hashed = isOfAll ? hash?.peek() : undefined
+    const recorded = await arriving.record(grown, hashed)
+    if (isOfAll) hash?.keep(grown.size)
     if (broken) throw new Failure('body-broken', { received }, { cause: broken })
-    return { row, stage: grown, hashed }
+    return { row: recorded, stage: grown, hashed }
   }
 
   async function commit(id: UploadId, expected: Digest, chunk: Chunk): Promise<BlobInfo> {
     await find(id)
     return holding(id, { when: 'wait', patienceMs: commitPatienceMs }, async (asked) => {
-      const finished = await alreadyCommitted(id, expected)
+      const row = await find(id)
+      const finished = await alreadyCommitted(row, expected)
       if (finished) return finished
-      const before = await receiving(id)
-      const upload = chunk.length === 0 && !chunk.range ? before : await receive(before, chunk, asked)
+      const before = await receiving(id, row)
+      const isAll = before.stage.size === 0 && algorithmOf(expected) === before.row.algorithm
+      const upload =
+        chunk.length === 0 && !chunk.range ? before : await receive(before, chunk, asked, isAll ? expected : undefined)
       const actual = await digestOfUpload(upload, algorithmOf(expected))
       if (actual !== expected) {
         await discard(upload)
@@ -148,31 +159,42 @@ export function createUploads(parts: LocalParts, name: RepositoryName, caller: C
   }
 
   /** A closing PUT that is sent again: what it asks for was done, or lacks its last step. */
-  async function alreadyCommitted(id: UploadId, digest: Digest): Promise<BlobInfo | undefined> {
-    const row = await find(id)
-    if (row.committing !== digest) return undefined
+  async function alreadyCommitted(row: UploadRow, digest: Digest): Promise<BlobInfo | undefined> {
+    if (row.committing !== digest || row.state === 'receiving') return undefined
     if (row.state === 'committing') {
       if (row.stage === '') return undefined
-      const { key, size } = JSON.parse(row.stage) as Stage
-      // What lies under the digest is this upload's only if it was moved there.
-      if (await driver.stat(key)) return undefined
-      await whenPardoned(parts, digest)
-      return (await blobs.size(digest)) === size ? conclude(id, digest, size) : undefined
+      return commitAgain({ row, stage: JSON.parse(row.stage) as Stage, hashed: digest }, digest)
     }
     const found = await facts.read.blobs.sizeIn(name, digest)
     return found && { digest, size: found.size }
   }
 
+  /** Its digest was right, and whoever was about to move it is dead, or failed after that. */
+  async function commitAgain(upload: Upload, digest: Digest): Promise<BlobInfo | undefined> {
+    const { stage } = upload
+    const isShared = driver.reach === 'shared'
+    // On a disk, what lies under the digest is this upload's only if it was moved there.
+    if (!isShared && (await driver.stat(stage.key))) return publish(upload, digest)
+    await whenPardoned(parts, digest)
+    if ((await blobs.size(digest)) === stage.size) {
+      // Whoever gave them their name may have died before that was durable.
+      await driver.flush([layout.blob(digest)])
+      return conclude(upload, digest)
+    }
+    return isShared ? publish(upload, digest) : undefined
+  }
+
   async function digestOfUpload({ row, stage, hashed }: Upload, algorithm: DigestAlgorithm): Promise<Digest> {
-    if (hashed && algorithmOf(hashed) === algorithm) return hashed
     if (stage.size === 0) return emptyDigest(algorithm)
+    if (hashed && algorithmOf(hashed) === algorithm) return hashed
     hashes.forget(row.id)
     const hash = createHash(algorithm)
     const { signal } = caller
-    await driver.reread(stage, (piece) => {
+    const read = driver.reread(stage, (piece) => {
       signal.throwIfAborted()
       hash.update(piece)
     })
+    await orLost(row.id, read)
     return toDigest(hash, algorithm)
   }
 
@@ -182,6 +204,15 @@ export function createUploads(parts: LocalParts, name: RepositoryName, caller: C
   }
 
   return { start, status, append, commit, cancel }
+}
+
+/** Bytes that storage has lost are an upload that is not there any more: the client begins anew. */
+async function orLost<T>(upload: UploadId, work: Promise<T>): Promise<T> {
+  try {
+    return await work
+  } catch (error) {
+    throw error instanceof StageLost ? new Failure('upload-unknown', { upload }, { cause: error }) : error
+  }
 }
 
 /** A chunk must begin where the upload ends, and be as long as it says (distribution-spec, "Pushing a blob in chunks"). */

@@ -101,7 +101,8 @@ async function dispatch(parts: AppParts, row: Route, ctx: Context, next: Next): 
   }
   const body = () => watchedBody(ctx.req, progress)
   const watchAnswer = () => watchedAnswer(ctx.res, progress)
-  const exchange: Exchange = { ctx, registry, behaviour, caller, query, health, body, watchAnswer }
+  const client = () => parts.clientAddress(ctx.req.socket.remoteAddress, ctx.get('x-forwarded-for') || undefined)
+  const exchange: Exchange = { ctx, client, registry, behaviour, caller, query, health, body, watchAnswer }
   await row.handle(exchange, parameters as never, grant)
 }
 

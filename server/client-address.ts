@@ -1,8 +1,8 @@
 /** Who really asks, when proxies stand in between: `X-Forwarded-For` is believed only as far as trusted peers wrote it. */
 import { BlockList, isIP, SocketAddress } from 'node:net'
 
-/** Whether an address is one of ours; nothing stands for a peer without an address, as on a Unix socket. */
-export type TrustedPeers = (address: string | undefined) => boolean
+/** Whether an address is among those; nothing stands for a peer without an address, as on a Unix socket. */
+export type Peers = (address: string | undefined) => boolean
 export type ClientAddress = (peer: string | undefined, forwardedFor: string | undefined) => string
 
 const longestHop = 64
@@ -11,7 +11,7 @@ const mostHops = 32
 const mapped = '::ffff:'
 
 /** Entries are addresses, CIDR ranges, or `unix` for peers on a Unix socket. A wrong entry is an error. */
-export function trustedPeersFrom(entries: readonly string[]): TrustedPeers {
+export function peersFrom(entries: readonly string[]): Peers {
   const list = new BlockList()
   let unix = false
   for (const entry of entries) {
@@ -32,13 +32,13 @@ function addEntry(list: BlockList, entry: string): void {
   const bits = family === 6 ? 128 : 32
   const prefix = length === undefined ? bits : /^\d{1,3}$/.test(length) ? Number(length) : Number.NaN
   if (family === 0 || rest.length > 0 || !(prefix <= bits)) {
-    throw new Error(`"${entry}" is no trusted proxy: expected an address, a range such as 10.0.0.0/8, or unix`)
+    throw new Error(`"${entry}" is no address: expected one, a range such as 10.0.0.0/8, or unix`)
   }
   list.addSubnet(address, prefix, family === 6 ? 'ipv6' : 'ipv4')
 }
 
 export function clientAddressFrom(trusted: readonly string[]): ClientAddress {
-  const isTrusted = trustedPeersFrom(trusted)
+  const isTrusted = peersFrom(trusted)
   return (peer, forwardedFor) => {
     const nearest = peer === undefined ? 'unknown' : unmap(peer)
     if (forwardedFor === undefined || !isTrusted(peer)) return nearest
@@ -47,7 +47,7 @@ export function clientAddressFrom(trusted: readonly string[]): ClientAddress {
 }
 
 /** From the right, because each proxy appends: the first hop that is not ours is the client, whatever stands before. */
-function walk(forwardedFor: string, nearest: string, isTrusted: TrustedPeers): string {
+function walk(forwardedFor: string, nearest: string, isTrusted: Peers): string {
   let client = nearest
   let end = forwardedFor.length
   for (let hops = 0; hops < mostHops && end >= 0; hops++) {

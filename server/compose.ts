@@ -3,10 +3,13 @@
  * beside it. `compose/store.ts` picks the store's concrete parts.
  */
 import { type AccessController, openAccess } from '../auth/access.ts'
+import { type End, openChannel } from '../coordination/workers/channel.ts'
+import { isFromParent, isFromWorker } from '../coordination/workers/messages.ts'
 import { createRegistry } from '../registry/local.ts'
+import type { LocalParts } from '../registry/local-parts.ts'
 import { withSpace } from '../registry/with-space.ts'
 import { createApp } from './app.ts'
-import { clientAddressFrom } from './client-address.ts'
+import { clientAddressFrom, peersFrom } from './client-address.ts'
 import { startBackground } from './compose/background.ts'
 import { socketPathIn } from './compose/control-socket.ts'
 import { openStore, type Store, type Surroundings } from './compose/store.ts'
@@ -24,17 +27,76 @@ export interface Node {
   close(): Promise<void>
 }
 
+/** A process that keeps a store and serves it. */
 export async function compose(settings: Settings, surroundings: Surroundings): Promise<Node> {
   const { log } = surroundings
   const access = await openAccessController(settings, log)
-  let store: Store | undefined
   try {
-    store = await openStore(settings, surroundings)
-    if (store.readOnly.on) log.warn(store.readOnly.status(), 'read-only: pushes and deletions are refused')
-    const control = await listenForCommands(settings, store, log)
-    return assemble(settings, store, access, control, log)
+    const { store, close } = await openKept(settings, surroundings)
+    return assemble(settings, store, access, log, close)
   } catch (error) {
-    await Promise.all([access.close(), store?.close()])
+    await access.close()
+    throw error
+  }
+}
+
+/** A process that keeps a store for workers. */
+export interface Keeper {
+  /** Whether the store can be used. */
+  readonly probes: readonly (() => Promise<void>)[]
+  /** `worker` takes its turn with everybody else, until the function it returns is called: it is dead then. */
+  serveWorker(worker: End): () => void
+  /** What a worker that died may have left is taken up. */
+  takeUp(): Promise<void>
+  close(): Promise<void>
+}
+
+export async function composeKeeper(settings: Settings, surroundings: Surroundings): Promise<Keeper> {
+  const { store, close } = await openKept(settings, { ...surroundings, hasWorkers: true })
+  return {
+    probes: probesOf(store.parts),
+    serveWorker: (worker) => store.serveWorker(openChannel(worker, isFromWorker)),
+    takeUp: async () => void (await store.parts.settler.settleAll()),
+    close,
+  }
+}
+
+/** A process that serves what its parent keeps. */
+export async function composeWorker(settings: Settings, surroundings: Surroundings, parent: End): Promise<Node> {
+  const { log } = surroundings
+  const access = await openAccessController(settings, log)
+  try {
+    const { attachStore } = await import('./compose/attach.ts')
+    const store = await attachStore(settings, surroundings, openChannel(parent, isFromParent))
+    return assemble(settings, store, access, log, store.close)
+  } catch (error) {
+    await access.close()
+    throw error
+  }
+}
+
+interface Kept {
+  readonly store: Store
+  close(): Promise<void>
+}
+
+/** The store, who can be asked about it, and what happens to it by itself. */
+async function openKept(settings: Settings, surroundings: Surroundings): Promise<Kept> {
+  const { log } = surroundings
+  const store = await openStore(settings, surroundings)
+  try {
+    if (store.readOnly.on) log.warn(store.readOnly.status(), 'read-only: pushes and deletions are refused')
+    const control = await listenForCommands(store, log)
+    const background = startBackground(store, settings, log)
+    return {
+      store,
+      async close() {
+        await Promise.all([control?.close(), background.stop()])
+        await store.close()
+      },
+    }
+  } catch (error) {
+    await store.close()
     throw error
   }
 }
@@ -45,26 +107,31 @@ async function openAccessController({ auth }: Settings, log: Logger): Promise<Ac
   return openHtpasswd({ realm: auth.realm, path: auth.path, log })
 }
 
-/** Nobody could find a store in memory. */
-async function listenForCommands({ storage }: Settings, store: Store, log: Logger): Promise<Control | undefined> {
-  return storage.driver.name === 'inmemory' ? undefined : openControl(socketPathIn(store.root), store.operations, log)
+/** Nobody could find a store in memory; and one that nodes share is open to commands as it is to nodes. */
+async function listenForCommands({ root, operations }: Store, log: Logger): Promise<Control | undefined> {
+  return root.isShown ? openControl(socketPathIn(root.path), operations, log) : undefined
+}
+
+type Served = Pick<Store, 'parts' | 'space' | 'readOnly'>
+
+function probesOf({ facts, driver }: LocalParts): (() => Promise<void>)[] {
+  return [facts.probe, () => driver.probe()]
 }
 
 function assemble(
   settings: Settings,
-  store: Store,
+  served: Served,
   access: AccessController,
-  control: Control | undefined,
   log: Logger,
+  closeStore: () => Promise<void>,
 ): Node {
-  const { facts, driver } = store.parts
-  const health = createHealth([facts.probe, () => driver.probe()], settings.health.storageDriver)
+  const health = createHealth(probesOf(served.parts), settings.health.storageDriver)
   const progress = createProgressWatch()
   const accessLog = settings.log.accessLog.disabled ? undefined : openAccessLog(settings.log)
   const app = createApp({
-    registry: withSpace(createRegistry(store.parts), store.space),
+    registry: withSpace(createRegistry(served.parts), served.space),
     access,
-    behaviour: behaviourOf(settings, store),
+    behaviour: behaviourOf(settings, served),
     health,
     log,
     accessLog,
@@ -72,13 +139,11 @@ function assemble(
     progress,
     headers: Object.fromEntries(Object.entries(settings.http.headers).map(([name, values]) => [name, [...values]])),
   })
-  const background = startBackground(store, settings, log)
   return {
     app,
     health,
     async close() {
-      await Promise.all([control?.close(), background.stop()])
-      await store.close()
+      await closeStore()
       await Promise.all([access.close(), accessLog?.close()])
       progress.close()
       health.close()
@@ -86,8 +151,12 @@ function assemble(
   }
 }
 
-function behaviourOf({ storage, validation, catalog, tags, http }: Settings, { readOnly }: Store): Behaviour {
+function behaviourOf(settings: Settings, { readOnly, parts }: Served): Behaviour {
+  const { storage, validation, catalog, tags, http } = settings
+  const { disabled, exceptFor } = storage.redirect
+  const isExcepted = peersFrom(exceptFor)
   return {
+    redirects: disabled || !parts.driver.address ? () => false : (client) => !isExcepted(client),
     deleteEnabled: storage.delete.enabled,
     get readOnly() {
       return readOnly.on

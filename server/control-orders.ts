@@ -72,9 +72,11 @@ export const orders: readonly Order[] = [
   order(
     'POST',
     '/verify',
-    { bytesPerSecond: 'count', repair: 'flag', fresh: 'flag' },
+    { bytesPerSecond: 'count', requestsPerSecond: 'count', repair: 'flag', fresh: 'flag' },
     (operations, fields, { tell, signal }) => {
-      if (fields.bytesPerSecond === 0) throw new OrderRefused(400, '"bytesPerSecond" is at least 1')
+      for (const limit of ['bytesPerSecond', 'requestsPerSecond'] as const) {
+        if (fields[limit] === 0) throw new OrderRefused(400, `"${limit}" is at least 1`)
+      }
       return operations.verify(fields, tell, signal)
     },
   ),

@@ -5,6 +5,8 @@ import type { Caller, Registry } from '../registry/registry.ts'
 
 /** What of the configuration handlers must know. */
 export interface Behaviour {
+  /** Whether a client at this address may be sent to where the bytes are, instead of getting them from here. */
+  readonly redirects: (client: string | undefined) => boolean
   readonly deleteEnabled: boolean
   readonly readOnly: boolean
   /** Bytes. */
@@ -20,6 +22,8 @@ export interface Behaviour {
 
 export interface Exchange {
   readonly ctx: Context
+  /** Where the request comes from, behind proxies that are trusted. */
+  readonly client: () => string
   readonly registry: Registry
   readonly behaviour: Behaviour
   readonly caller: Caller

@@ -78,6 +78,7 @@ const table: { readonly [Name in FailureName]: Row<Name> } = {
   'method-unsupported': [405, 'UNSUPPORTED', ({ method, allowed }) => `${method} is not supported here: use ${allowed.join(', ')}`, ({ allowed }) => ({ Allow: allowed.join(', ') })],
   'route-unknown': [404, 'UNSUPPORTED', ({ path }) => `there is nothing at ${path}`],
   'storage-full': [503, 'UNAVAILABLE', () => 'the storage is full: nothing can be written at the moment', () => ({ 'Retry-After': '60' })],
+  unavailable: [503, 'UNAVAILABLE', () => 'a service behind this registry cannot be reached at the moment: try again', () => ({ 'Retry-After': '5' })],
   draining: [503, 'UNAVAILABLE', () => 'this node is stopping: try again', () => ({ 'Retry-After': '1' })],
 }
 

@@ -121,7 +121,7 @@ export interface AccessLog {
   close(): Promise<void>
 }
 
-const bufferBytes = 8 * 1024
+const bufferBytes = 4000
 const mostBufferedBytes = 8 * 1024 * 1024
 const flushAfterMs = 1000
 const longestCloseMs = 2000
@@ -132,6 +132,8 @@ export function openAccessLog({ formatter, fields = {}, destination }: AccessLog
     sync: false,
     minLength: bufferBytes,
     maxLength: mostBufferedBytes,
+    // A pipe takes no more at once, and several processes may write to it.
+    maxWrite: 4096,
     periodicFlush: flushAfterMs,
   })
   let dropped = 0

@@ -74,10 +74,26 @@ export interface Stage {
   readonly state?: unknown
 }
 
+/** The bytes of a stage cannot be had any more: another writer replaced some of them, or removed them. */
+export class StageLost extends Error {}
+
 export interface Appended {
   readonly stage: Stage
   /** Set when the source broke: the stage holds what arrived before. */
   readonly broken?: Error
+}
+
+/** What is known of bytes that arrive, for a store that cannot rename: it would have to copy them later. */
+export interface Arrival {
+  /** The key that the object will have, where these bytes are all that is still to come. */
+  readonly destination?: ObjectKey
+  /**
+   * Asked once at most, when the source has ended well and the driver still has all bytes of the stage in memory: the key
+   * that they may lie under from now on. Whoever names it keeps others from deleting what is there.
+   */
+  place?(): Promise<ObjectKey | undefined>
+  /** This much is kept, also if the process dies now; told between pieces, and not for each. */
+  kept?(stage: Stage): Promise<void>
 }
 
 export interface Staging {
@@ -86,23 +102,62 @@ export interface Staging {
    * Writes at `stage.size`, whatever lies beyond it; `observe` sees every piece once, in order, as it arrives. The pieces
    * of a byte stream become the driver's: it may free their memory once they are written.
    */
-  append(stage: Stage, bytes: Readable, observe: (piece: Uint8Array) => void): Promise<Appended>
+  append(stage: Stage, bytes: Readable, observe: (piece: Uint8Array) => void, arrival?: Arrival): Promise<Appended>
   /** The stage as storage really holds it: never more than `stage.size`, less after a power cut. */
   inspect(stage: Stage): Promise<Stage>
   /** Reads back what arrived. */
   reread(stage: Stage, observe: (piece: Uint8Array) => void): Promise<void>
   /** Makes the bytes durable; may run beside other work before `seal`. */
   harden(stage: Stage): Promise<void>
-  /** Turns a hardened stage into the object `key`, durably, replacing what was there. */
-  seal(stage: Stage, key: ObjectKey): Promise<void>
+  /**
+   * Turns a hardened stage into the object `key`, durably, replacing what was there. Returns where the object is: under
+   * another key where moving it takes too long to wait for. `copy` then does what is left.
+   */
+  seal(stage: Stage, key: ObjectKey): Promise<ObjectKey>
+  /** Removes whatever lies at the stage's key, finished or not; nothing is success. */
   discard(stage: Stage): Promise<void>
+  /** What was staged under `prefix` and neither sealed nor discarded, whoever began it. */
+  staged(prefix: ObjectKey): AsyncIterable<LeftStage>
+}
+
+export interface LeftStage {
+  readonly stage: Stage
+  /** When bytes came last, in milliseconds since 1970. */
+  readonly modifiedAt: number
+}
+
+/** What was tried, and what came of it. */
+export interface Examined {
+  readonly check: string
+  readonly ok: boolean
+  /** What was found, or what is wrong. */
+  readonly detail: string
+  /** Nothing that keeps Berth from working, but its owner should know. */
+  readonly isWarning?: boolean
+}
+
+/** How a client asks for an object at its address. */
+export interface AddressOptions {
+  readonly method: 'GET' | 'HEAD'
+  readonly contentType: string
 }
 
 export interface StorageDriver extends Objects, Staging {
   readonly name: string
+  /**
+   * `local`: of this machine, and a power cut takes what was not made durable. `shared`: what was written is durable, and
+   * other machines write as well.
+   */
+  readonly reach: 'local' | 'shared'
   /** Removes what a dead process left without a name. Only for the process that owns the store. */
   sweep(): Promise<void>
   /** Proves that the store can be written now. */
   probe(): Promise<void>
+  /** Tries what the driver relies on, where not every store of its kind does it. */
+  examine?(): Promise<readonly Examined[]>
+  /** Copies an object within the store, durably; only where `seal` may leave one elsewhere. */
+  copy?(from: ObjectKey, to: ObjectKey): Promise<void>
+  /** A URL under which clients can fetch the object themselves, for a while. */
+  address?(key: ObjectKey, options: AddressOptions): Promise<string>
   close(): Promise<void>
 }

@@ -15,6 +15,7 @@
  * └── berth
  *     ├── store.json                                            who owns this volume
  *     ├── lock                                                  held by the process that serves it
+ *     ├── lock-workers                                          held by each process that serves beside it
  *     ├── control.sock                                          where that process takes orders
  *     ├── berth.db                                              facts (SQLite), unless it is kept elsewhere
  *     ├── media-types/<name>/_types/<algorithm>/<hex>           the media type a manifest was pushed with
@@ -102,6 +103,14 @@ const ours = new RegExp(
 /** Reads the key of such a file back; nothing for any other key, or one whose parts are malformed. */
 export function parseLinkKey(text: string): LinkFact | undefined {
   return text.startsWith(v2) ? parseLink(text) : parseOurs(text)
+}
+
+const blob = /^docker\/registry\/v2\/blobs\/([^/]+)\/[^/]{2}\/([^/]+)\/data$/
+
+/** Reads the key of bytes back. */
+export function parseBlobKey(text: string): Digest | undefined {
+  const [, algorithm, hex] = blob.exec(text) ?? []
+  return hex === undefined ? undefined : parseDigest(`${algorithm}:${hex}`)
 }
 
 function parseOurs(text: string): LinkFact | undefined {

@@ -56,7 +56,7 @@ function testFiles(only: string | undefined): string[] {
 
 /** Tests that start whole daemons and other servers get fewer neighbours. */
 function startsDaemons(file: string): boolean {
-  return /^test\/(clients|conformance|collector|crash-model|full-disk|kill|power-cut|volumes)\//.test(
+  return /^test\/(clients|cluster|conformance|collector|coordination|crash-model|full-disk|kill|power-cut|volumes)\//.test(
     relative(projectRoot, file),
   )
 }

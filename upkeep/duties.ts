@@ -1,4 +1,5 @@
 /** What keeps house while the registry serves, and how often. */
+import { LockBusy, type Locks } from '../coordination/locks.ts'
 import type { Settler } from '../registry/settle.ts'
 import { expirableUploads, expireUploads, forgetFinished, type UploadParts } from './expire.ts'
 import type { Duty } from './upkeep.ts'
@@ -6,9 +7,19 @@ import type { Duty } from './upkeep.ts'
 const clearOwedEveryMs = 5_000
 const settleOwedEveryMs = 60_000
 const forgetFinishedEveryMs = 10 * 60_000
+const recoverEveryMs = 60_000
+/** Until then a lost database does not know what they are. */
+const copyBytesEveryMs = 5_000
+const hearEveryMs = 15_000
 
 export interface DutyParts extends UploadParts {
   readonly settler: Settler
+  /** Whether other nodes keep the same house: what one of them does need not be done by the others as well. */
+  readonly isShared: boolean
+  /** Takes up what a dead node left. */
+  readonly recover: () => Promise<void>
+  /** What other nodes have switched. */
+  readonly hear: () => Promise<void>
   /** Where it says what it did. */
   readonly tell: (figures: object, message: string) => void
   readonly uploadPurging: UploadPurging
@@ -28,8 +39,8 @@ const namedUploads = 100
 
 export function createDuties(parts: DutyParts): Duty[] {
   const { uploadPurging: purging, collect, collectEveryMs } = parts
+  const clear: Duty = { name: 'clear what is settled', everyMs: clearOwedEveryMs, run: parts.settler.clear }
   const duties: Duty[] = [
-    { name: 'clear what is settled', everyMs: clearOwedEveryMs, run: parts.settler.clear },
     { name: 'settle what is owed', everyMs: settleOwedEveryMs, run: parts.settler.settleAll },
     { name: 'forget finished uploads', everyMs: forgetFinishedEveryMs, run: () => forgetFinished(parts) },
   ]
@@ -43,5 +54,23 @@ export function createDuties(parts: DutyParts): Duty[] {
     }
     duties.push({ name: 'expire uploads', everyMs: purging.intervalMs, run, atStart: true })
   }
-  return duties
+  if (!parts.isShared) return [clear, ...duties]
+  duties.push({ name: 'copy large blobs', everyMs: copyBytesEveryMs, run: parts.settler.settleBytes })
+  duties.push({ name: 'recover unfinished pushes', everyMs: recoverEveryMs, run: parts.recover })
+  const hear: Duty = { name: 'hear of switches', everyMs: hearEveryMs, run: parts.hear }
+  return [clear, hear, ...duties.map((duty) => byOneNode(parts.locks, duty))]
+}
+
+/** Whoever finds another at it lets it. */
+function byOneNode(locks: Locks, duty: Duty): Duty {
+  return {
+    ...duty,
+    async run() {
+      try {
+        await locks.hold(`duty/${duty.name}`, { when: 'give up' }, () => duty.run())
+      } catch (error) {
+        if (!(error instanceof LockBusy)) throw error
+      }
+    },
+  }
 }

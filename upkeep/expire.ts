@@ -1,8 +1,10 @@
 /** Uploads that nobody came back for, and the memory of those that were finished. */
 import type { Locks } from '../coordination/locks.ts'
-import type { Facts, UploadRow } from '../metadata/facts.ts'
+import type { FactQueries, Facts, UploadRow } from '../metadata/facts.ts'
 import type { UploadState } from '../metadata/schema.ts'
+import { leaveBytes } from '../registry/reviews.ts'
 import type { Stage, StorageDriver } from '../storage/driver.ts'
+import { layout } from '../storage/layout.ts'
 
 const batch = 500
 /** How long a closing PUT can be sent again after it succeeded. */
@@ -55,14 +57,40 @@ async function expireState(parts: UploadParts, state: UploadState, ageMs: number
 }
 
 /** Under the upload's lock, and only if nobody used it since. */
-async function expire({ facts, driver, locks }: UploadParts, row: UploadRow): Promise<boolean> {
-  if (locks.isHeld(`upload/${row.id}`)) return false
+async function expire({ facts, driver, locks, clock }: UploadParts, row: UploadRow): Promise<boolean> {
+  if (await locks.isHeld(`upload/${row.id}`)) return false
   return locks.hold(`upload/${row.id}`, { when: 'wait' }, async () => {
     const current = await facts.read.uploads.find(row.id)
     if (!current || current.updatedAt !== row.updatedAt) return false
-    // The row goes last: where storage fails, or the process ends, it still says what there is to remove.
-    if (row.state !== 'finished') await driver.discard(JSON.parse(row.stage) as Stage)
-    await facts.write((changed) => changed.uploads.remove(row.id), { durable: false })
+    const stage = row.stage === '' ? undefined : (JSON.parse(row.stage) as Stage)
+    const named = row.committing && (await facts.read.collection.find(row.committing))
+    // They are served from there until they are copied.
+    if (row.state === 'finished' && stage && named?.storedAt === stage.key) return rest(facts, row, clock())
+    // Nobody may go on with what is being removed; and the row goes last: where storage fails, or the process ends, it
+    // still says what there is to remove.
+    const { version } = current
+    if (stage) {
+      const mine = (changed: FactQueries) => changed.uploads.change(row.id, version, { updatedAt: row.updatedAt })
+      if (!(await facts.write(mine, { durable: false, touches: 'uploads' }))) return false
+      await driver.discard(stage)
+    }
+    const placed = row.state === 'receiving' ? row.committing : undefined
+    const left = placed && (await driver.stat(layout.blob(placed)))
+    await facts.write(
+      async (changed) => {
+        if (!(await changed.uploads.remove(row.id, stage ? version + 1 : version))) return
+        if (placed && left) await leaveBytes(changed, placed, left.size, clock())
+      },
+      { durable: false, touches: 'uploads' },
+    )
     return true
   })
+}
+
+async function rest(facts: Facts, row: UploadRow, now: number): Promise<false> {
+  await facts.write((changed) => changed.uploads.change(row.id, row.version, { updatedAt: now }), {
+    durable: false,
+    touches: 'uploads',
+  })
+  return false
 }

@@ -173,6 +173,8 @@ export interface Restored {
 export interface VerifyOptions {
   /** Of reading. None where it is missing. */
   readonly bytesPerSecond?: number
+  /** To storage, where each has its price. None where it is missing. */
+  readonly requestsPerSecond?: number
   readonly repair?: boolean
   /** From the beginning, and not from where the last run was cut off. */
   readonly fresh?: boolean

@@ -1,4 +1,5 @@
 /** Whether pushes and deletions are refused: the configuration says so, or somebody has switched it on. */
+import type { Notices } from '../coordination/notices.ts'
 import type { Facts } from '../metadata/facts.ts'
 import type { ReadOnlyStatus } from './operations.ts'
 
@@ -9,11 +10,21 @@ export interface ReadOnlySwitch {
   status(): ReadOnlyStatus
   /** Remembered over restarts. */
   set(on: boolean): Promise<void>
+  /** Another process of the same store may have switched it. */
+  refresh(): Promise<void>
 }
 
-export async function openReadOnlySwitch(facts: Facts, configured: boolean): Promise<ReadOnlySwitch> {
-  let switched = (await facts.read.store.get(key)) !== undefined
+const topic = 'read-only'
+
+export async function openReadOnlySwitch(facts: Facts, configured: boolean, notices: Notices): Promise<ReadOnlySwitch> {
+  let switched = false
+  const refresh = async () => {
+    switched = (await facts.read.store.get(key)) !== undefined
+  }
+  await refresh()
+  notices.listen(topic, () => void refresh().catch(() => {}))
   return {
+    refresh,
     get on() {
       return configured || switched
     },
@@ -24,6 +35,7 @@ export async function openReadOnlySwitch(facts: Facts, configured: boolean): Pro
     async set(on) {
       await facts.write((changed) => (on ? changed.store.set(key, 'on') : changed.store.remove(key)))
       switched = on
+      notices.tell(topic, '')
     },
   }
 }

@@ -1,10 +1,12 @@
 /** What happens by itself while the registry serves: taking the volume over first, then keeping house. */
+import { setComparing } from '../../upkeep/adopt/phase.ts'
 import { NotCollected } from '../../upkeep/collect/parts.ts'
 import { createDuties } from '../../upkeep/duties.ts'
 import type { Progress } from '../../upkeep/operations.ts'
 import { startUpkeep } from '../../upkeep/upkeep.ts'
 import type { Settings } from '../config/settings.ts'
 import type { Logger } from '../log.ts'
+import { adoptionTopic } from './attach.ts'
 import type { Store } from './store.ts'
 
 const toldEveryMs = 10_000
@@ -20,6 +22,9 @@ export function startBackground(store: Store, settings: Settings, log: Logger): 
   const ending = new AbortController()
   const duties = createDuties({
     ...parts,
+    isShared: store.isShared,
+    recover: store.recover,
+    hear: store.readOnly.refresh,
     tell: (figures, message) => log.info(figures, message),
     uploadPurging: uploadPurging.enabled ? uploadPurging : undefined,
     collect: () => collectInBackground(store, ending.signal, log),
@@ -38,14 +43,23 @@ export function startBackground(store: Store, settings: Settings, log: Logger): 
 }
 
 /** What the last end left behind, and what others did meanwhile. The registry serves from the beginning. */
-async function catchUp({ adopter, catchUp }: Store, signal: AbortSignal, log: Logger): Promise<void> {
+async function catchUp(store: Store, signal: AbortSignal, log: Logger): Promise<void> {
+  const { adopter, catchUp } = store
   const { phase, reason } = adopter.status()
   if (phase !== 'done') log.info({ reason }, 'reading the volume: it is served meanwhile')
   try {
     await catchUp.run(signal, telling(log))
+    if (adopter.comparing && !signal.aborted) await tellCompared(store)
   } catch (error) {
     if (!signal.aborted) log.error({ err: error }, 'the volume could not be looked through')
   }
+}
+
+/** Workers have asked SQL until now whether it is the truth of a repository. */
+async function tellCompared({ adopter, parts, coordination }: Store): Promise<void> {
+  await parts.facts.write((changed) => setComparing(changed.store, false))
+  await adopter.refresh()
+  coordination.notices.tell(adoptionTopic, '')
 }
 
 /** A line every ten seconds. */

@@ -1,9 +1,10 @@
 /** A store that a command opens by itself, because no server has it open; and what can be done only then. */
 
-import type { Tell } from '../../upkeep/operations.ts'
+import type { Tell, VerifyOptions } from '../../upkeep/operations.ts'
 import type { Taking } from '../../upkeep/own/ownership.ts'
 import { reindex } from '../../upkeep/own/reindex.ts'
 import { type ReleaseReport, release } from '../../upkeep/own/release.ts'
+import { withinRequests } from '../../upkeep/pace.ts'
 import type { Settings } from '../config/settings.ts'
 import { openLog } from '../log.ts'
 import { openStore, type Store } from './store.ts'
@@ -25,8 +26,14 @@ export interface Reindexed {
   readonly damages: number
 }
 
-export async function reindexStore(store: Store, tell: Tell, signal: AbortSignal): Promise<Reindexed> {
-  await reindex({ ...store.adopterParts, settler: store.parts.settler }, signal, tell)
+export async function reindexStore(
+  store: Store,
+  tell: Tell,
+  signal: AbortSignal,
+  { requestsPerSecond }: Pick<VerifyOptions, 'requestsPerSecond'> = {},
+): Promise<Reindexed> {
+  const parts = withinRequests(store.adopterParts, requestsPerSecond)
+  await reindex({ ...parts, settler: store.parts.settler }, signal, tell)
   signal.throwIfAborted()
   const { adoption, collection, damages } = store.parts.facts.read
   const { adopted } = await adoption.counts()

@@ -2,7 +2,10 @@
 import { expectedAddress, type Network, networks, parseListen } from './addresses.ts'
 import { isBareNumber, parseDuration } from './durations.ts'
 import { listOptions } from './option.ts'
+import { checkPlaces } from './places.ts'
 import type { Findings } from './problem.ts'
+import { checkRedis } from './redis.ts'
+import { checkS3 } from './s3.ts'
 import { root } from './schema.ts'
 import { choiceSections, choicesIn } from './sections.ts'
 import { getIn, type TreeMap } from './tree.ts'
@@ -13,6 +16,9 @@ export function checkTogether(tree: TreeMap, sourceOf: SourceOf, findings: Findi
   checkChoices(tree, findings)
   checkAddress(tree, sourceOf, findings)
   checkTls(tree, findings)
+  checkPlaces(tree, findings)
+  checkS3(tree, findings)
+  checkRedis(tree, findings)
   warnOfBareNumbers(tree, findings)
   warnOfShortGrace(tree, findings)
   if (getIn(tree, ['loglevel'])) findings.warnings.push('loglevel is the old name of log.level and wins over it')

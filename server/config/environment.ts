@@ -2,10 +2,10 @@
  * `REGISTRY_A_B_C` overrides `a.b.c`, in the order of the names, as with distribution; where that has traps, they are
  * mended: both spellings of a name work, a driver replaces the driver of the file, and what Kubernetes sets is left alone.
  */
-import { readFileSync } from 'node:fs'
 import { type Node, nodeAt } from './option.ts'
 import type { Findings } from './problem.ts'
 import { root } from './schema.ts'
+import { readSecret } from './secrets.ts'
 import { type ChoiceSection, choiceSections, choicesIn, keepChoices, replaceChoice } from './sections.ts'
 import { getIn, isMap, type Path, readYaml, setIn, type Tree, type TreeMap } from './tree.ts'
 import { isGuarded } from './unknown.ts'
@@ -24,6 +24,7 @@ const aliases: readonly (readonly [name: string, path: string])[] = [
   ['health.tcpcheckers', 'health.tcp'],
   ['compatibility.schema1.trustkey', 'compatibility.schema1.signingkeyfile'],
   ['redis.options', 'redis'],
+  ['storage.s3aws', 'storage.s3'],
 ]
 
 /** A variable for each container of a Service: with one called `registry`, or `registry-auth`, they look like ours. */
@@ -83,19 +84,8 @@ function variableOf(name: string, text: string, env: Environment, findings: Find
     findings.problems.push({ path: path.slice(0, -1).join('.'), expected: `${direct} or ${name}, and not both` })
     return []
   }
-  return readSecret({ name, path: path.slice(0, -1), text }, findings)
-}
-
-function readSecret(variable: Variable, findings: Findings): Variable[] {
-  try {
-    const text = readFileSync(variable.text, 'utf8').replace(/\r?\n$/, '')
-    return [{ ...variable, text, literal: true }]
-  } catch (error) {
-    const found = error instanceof Error && 'code' in error ? String(error.code) : 'an error'
-    const expected = `a file that can be read at ${JSON.stringify(variable.text)}`
-    findings.problems.push({ path: variable.path.join('.'), expected, found, source: variable.name })
-    return []
-  }
+  const secret = readSecret(text, path.slice(0, -1), name, findings)
+  return secret === undefined ? [] : [{ name, path: path.slice(0, -1), text: secret, literal: true }]
 }
 
 /** Names of options are lower case; a `_` cannot be part of one. */
@@ -146,9 +136,14 @@ function readValue({ name, text, literal }: Variable, path: Path, findings: Find
 function emptyValue(name: string, path: Path, findings: Findings): Tree | undefined {
   const key = path.join('.')
   const isChoice = choiceSections.some((section) => section === key)
-  if (!isChoice && !isGuarded(key)) return null
+  if (!isChoice && (!isGuarded(key) || isOptionalSecret(nodeAt(root, path)))) return null
   findings.problems.push({ path: key, expected: 'a value', found: 'an empty variable', source: name })
   return undefined
+}
+
+/** Without it one is a stranger to the service. */
+function isOptionalSecret(node: Node | undefined): boolean {
+  return node?.type === 'option' && node.facts.secret === true && !node.facts.required
 }
 
 function place(tree: TreeMap, path: Path, value: Tree, source: string, findings: Findings): void {

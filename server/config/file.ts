@@ -2,8 +2,8 @@
 import { readFileSync } from 'node:fs'
 import { basename } from 'node:path'
 import type { Findings } from './problem.ts'
-import { choiceSections, expandWord } from './sections.ts'
-import { emptyMap, isMap, type Path, readYaml, type TreeMap } from './tree.ts'
+import { choiceSections, spellOut } from './sections.ts'
+import { emptyMap, getIn, isMap, type Path, readYaml, type TreeMap } from './tree.ts'
 
 export interface FileTree {
   readonly tree: TreeMap
@@ -28,12 +28,15 @@ export function readConfigFile(file: string, findings: Findings): FileTree {
     findings.problems.push({ path: file, expected: 'a map of sections' })
     return noFile()
   }
-  for (const name of choiceSections) if (name in tree) tree[name] = expandWord(tree[name] ?? null)
+  const isOtherName = isMap(tree['storage'] ?? null) && getIn(tree, ['storage', 's3']) === undefined
+  for (const name of choiceSections) if (name in tree) tree[name] = spellOut(tree[name] ?? null)
   const { lineOf } = yaml
+  const written = (path: Path): Path =>
+    isOtherName && path[0] === 'storage' && path[1] === 's3' ? ['storage', 's3aws', ...path.slice(2)] : path
   return {
     tree,
     placeOf: (path) => {
-      const line = lineOf(path)
+      const line = lineOf(written(path))
       return line === undefined ? undefined : `${basename(file)}:${line}`
     },
   }

@@ -3,8 +3,8 @@
  * option it stands at, and not by YAML: `yes` is true for a switch, and three letters for a secret.
  */
 import { validateHeaderName, validateHeaderValue } from 'node:http'
-import { trustedPeersFrom } from '../client-address.ts'
-import { parseDuration, parseSize } from './durations.ts'
+import { peersFrom } from '../client-address.ts'
+import { formatDuration, parseDuration, parseSize } from './durations.ts'
 import { isMap, type Tree } from './tree.ts'
 
 export interface Kind<T> {
@@ -49,13 +49,16 @@ export function count(least: number, most = Number.MAX_SAFE_INTEGER): Kind<numbe
   })
 }
 
-/** `least` in milliseconds. */
-export function duration(least: number): Kind<number> {
+/** `least` and `most` in milliseconds. */
+export function duration(least: number, most = Number.POSITIVE_INFINITY): Kind<number> {
   const expected = 'a duration such as 1h30m or 45s (without a unit it is nanoseconds)'
-  const bound = least > 0 ? `, at least ${least}ms` : ''
-  return fromText('duration', `${expected}${bound}`, (value) => {
+  const bounds = [
+    ...(least > 0 ? [`at least ${formatDuration(least)}`] : []),
+    ...(Number.isFinite(most) ? [`at most ${formatDuration(most)}`] : []),
+  ]
+  return fromText('duration', [expected, ...bounds].join(', '), (value) => {
     const ms = parseDuration(value)
-    return ms !== undefined && ms >= least ? ms : undefined
+    return ms !== undefined && ms >= least && ms <= most ? ms : undefined
   })
 }
 
@@ -81,19 +84,29 @@ export function autoOr<T>(kind: Kind<T>): Kind<T | 'auto'> {
 /** One of some words; capital letters do not matter. */
 export function choice<const T extends string>(...words: readonly T[]): Kind<T> {
   const expected = words.length === 2 ? words.join(' or ') : `one of ${words.join(', ')}`
-  return fromText(words.join(', '), expected, (value) => words.find((word) => word === value.toLowerCase()))
+  return fromText(words.join(', '), expected, (value) =>
+    words.find((word) => word.toLowerCase() === value.toLowerCase()),
+  )
 }
 
-export const trustedProxies: Kind<readonly string[]> = {
-  name: 'list',
-  holdsMore: true,
-  expected: 'a list of addresses and ranges such as 10.0.0.0/8, or unix',
-  parse: (input) => {
-    const entries = typeof input === 'string' ? input.split(',').map((entry) => entry.trim()) : input
-    if (!Array.isArray(entries) || !entries.every((entry) => typeof entry === 'string')) return undefined
-    return attempt(() => trustedPeersFrom(entries)) ? entries : undefined
-  },
+/** As a list, or as one text with commas. */
+export function list<T>(expected: string, parse: (entry: string) => T | undefined): Kind<readonly T[]> {
+  return {
+    name: 'list',
+    holdsMore: true,
+    expected,
+    parse: (input) => {
+      const entries = typeof input === 'string' ? input.split(',') : input
+      if (!Array.isArray(entries)) return undefined
+      const parsed = entries.flatMap((entry) => (typeof entry === 'string' ? (parse(entry.trim()) ?? []) : []))
+      return parsed.length === entries.length ? parsed : undefined
+    },
+  }
 }
+
+export const networks = list('a list of addresses and ranges such as 10.0.0.0/8, or unix', (entry) =>
+  attempt(() => peersFrom([entry])) ? entry : undefined,
+)
 
 export const fields: Kind<Readonly<Record<string, string>>> = {
   name: 'map',

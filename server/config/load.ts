@@ -9,6 +9,7 @@ import { nodeAt, withoutNulls } from './option.ts'
 import { checkPending } from './pending.ts'
 import { ConfigError, type ConfigProblem, type Findings } from './problem.ts'
 import { type Parsed, root, schema } from './schema.ts'
+import { readSecretFiles } from './secrets.ts'
 import type { Settings } from './settings.ts'
 import { getIn, type Tree, type TreeMap } from './tree.ts'
 import { checkUnknown, type SourceOf } from './unknown.ts'
@@ -32,6 +33,7 @@ export function loadSettings({ env, file: named }: LoadOptions): Loaded {
   // An empty name says that there is none.
   const file = (named ?? env['REGISTRY_CONFIGURATION_PATH']) || undefined
   const { tree, placeOf } = file === undefined ? noFile() : readConfigFile(file, findings)
+  readSecretFiles(tree, (path) => placeOf(path), findings)
   const filePlace = placeIn(tree)
   const origins = applyEnvironment(tree, env, findings)
   placeData(tree, env['STORAGE_PATH'], filePlace, origins, findings)
@@ -57,12 +59,21 @@ function sourcesFrom(origins: ReadonlyMap<string, string>, placeOf: FileTree['pl
 function check(tree: TreeMap, sourceOf: SourceOf, findings: Findings): Parsed | undefined {
   // Before the next line takes out what has nothing behind it: two drivers are two, even where one does not exist.
   checkTogether(tree, sourceOf, findings)
+  sayWhere(findings, sourceOf)
   checkPending(tree, (path) => sourceOf(path)?.name, findings)
   checkUnknown(tree, sourceOf, findings)
   const result = schema.safeParse(withoutNulls(tree, root))
   if (result.success) return result.data
   findings.problems.push(...result.error.issues.map((issue) => problemOf(issue, tree, sourceOf)))
   return undefined
+}
+
+/** Of a rule between options, the place of the one that it names. */
+function sayWhere({ problems }: Findings, sourceOf: SourceOf): void {
+  for (const [index, problem] of problems.entries()) {
+    const source = problem.source ?? sourceOf(problem.path.split('.'))?.name
+    if (source !== undefined) problems[index] = { ...problem, source }
+  }
 }
 
 function problemOf(issue: z.core.$ZodIssue, tree: Tree, sourceOf: SourceOf): ConfigProblem {

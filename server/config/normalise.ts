@@ -1,11 +1,14 @@
 /** From what the schema has checked to what the program works with. What can go wrong has gone wrong before. */
 import { join, resolve } from 'node:path'
 import { parseListen } from './addresses.ts'
+import { redisOf } from './redis.ts'
+import { s3Of } from './s3.ts'
 import type { Parsed } from './schema.ts'
 import type {
   AuthSettings,
   HttpSettings,
   ListenSettings,
+  MetadataSettings,
   Settings,
   StorageDriverSettings,
   StorageSettings,
@@ -21,6 +24,7 @@ const timer = (ms: number): number => Math.min(Math.ceil(ms), longestTimerMs)
 export function normalise(parsed: Parsed, hasFile: boolean): Settings {
   const { catalog, tags, validation, collector, health } = parsed
   const driver = driverOf(parsed.storage)
+  const redis = redisOf(parsed.redis)
   const { interval, ...check } = health.storagedriver
   return freeze({
     log: {
@@ -30,9 +34,10 @@ export function normalise(parsed: Parsed, hasFile: boolean): Settings {
       accessLog: parsed.log.accesslog,
     },
     storage: storageOf(parsed.storage, driver, hasFile),
-    metadata: { sqlite: { path: databaseOf(parsed, driver) } },
+    metadata: metadataOf(parsed.metadata, driver),
+    ...(redis && { redis }),
     auth: authOf(parsed.auth),
-    http: httpOf(parsed.http),
+    http: httpOf(parsed.http, driver),
     catalog: { maxEntries: catalog.maxentries },
     tags: { maxTags: tags.maxtags },
     validation: { manifests: { sparse: validation.manifests.sparse, maxBytes: validation.manifests.maxbytes } },
@@ -41,7 +46,8 @@ export function normalise(parsed: Parsed, hasFile: boolean): Settings {
   })
 }
 
-function driverOf({ filesystem, inmemory }: Parsed['storage']): StorageDriverSettings {
+function driverOf({ filesystem, inmemory, s3 }: Parsed['storage']): StorageDriverSettings {
+  if (s3) return s3Of(s3)
   if (inmemory) return { name: 'inmemory' }
   return {
     name: 'filesystem',
@@ -51,6 +57,7 @@ function driverOf({ filesystem, inmemory }: Parsed['storage']): StorageDriverSet
 
 function storageOf(parsed: Parsed['storage'], driver: StorageDriverSettings, hasFile: boolean): StorageSettings {
   const { enabled, age, interval, dryrun } = parsed.maintenance.uploadpurging
+  const { disable, exceptfor, lifetime } = parsed.redirect
   return {
     driver,
     delete: { enabled: parsed.delete.enabled ?? !hasFile },
@@ -59,19 +66,21 @@ function storageOf(parsed: Parsed['storage'], driver: StorageDriverSettings, has
       readOnly: parsed.maintenance.readonly,
       reserve: parsed.maintenance.reserve,
     },
+    redirect: { disabled: disable, exceptFor: exceptfor ?? [], lifetimeMs: lifetime },
   }
 }
 
-function databaseOf({ metadata }: Parsed, driver: StorageDriverSettings): string | undefined {
-  if (metadata.sqlite.path !== undefined) return resolve(metadata.sqlite.path)
-  return driver.name === 'filesystem' ? join(driver.root, 'berth', 'berth.db') : undefined
+function metadataOf({ sqlite, postgres }: Parsed['metadata'], driver: StorageDriverSettings): MetadataSettings {
+  if (postgres) return { sqlite: { path: undefined }, postgres: { url: postgres.url, poolSize: postgres.poolsize } }
+  if (sqlite.path !== undefined) return { sqlite: { path: resolve(sqlite.path) } }
+  return { sqlite: { path: driver.name === 'filesystem' ? join(driver.root, 'berth', 'berth.db') : undefined } }
 }
 
 function authOf({ htpasswd }: Parsed['auth']): AuthSettings {
   return htpasswd ? { type: 'htpasswd', ...htpasswd } : { type: 'none' }
 }
 
-function httpOf(parsed: Parsed['http']): HttpSettings {
+function httpOf(parsed: Parsed['http'], driver: StorageDriverSettings): HttpSettings {
   return {
     listen: listenAt(parsed),
     host: parsed.host,
@@ -83,7 +92,7 @@ function httpOf(parsed: Parsed['http']): HttpSettings {
     trustedProxies: parsed.trustedproxies ?? [],
     tls: tlsOf(parsed.tls),
     debug: { listen: parsed.debug.addr },
-    workers: 1,
+    workers: driver.name === 'inmemory' ? 1 : parsed.workers,
   }
 }
 

@@ -95,6 +95,12 @@ export function withoutNulls(tree: Tree, node: Node): Tree {
   return Object.fromEntries(kept)
 }
 
+/** For settings whose absence is the absence of their name. */
+export function withoutUndefined<T extends object>(values: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
+  const entries = Object.entries(values).filter(([, value]) => value !== undefined)
+  return Object.fromEntries(entries) as { [K in keyof T]?: Exclude<T[K], undefined> }
+}
+
 export interface ListedOption {
   readonly path: Path
   readonly facts: OptionFacts

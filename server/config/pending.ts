@@ -3,9 +3,7 @@
  * restricts access, says where data lives or protects it would be believed to work: with it Berth refuses to start. The
  * others are named in the log.
  */
-import { nodeAt } from './option.ts'
 import type { Findings } from './problem.ts'
-import { root } from './schema.ts'
 import { getIn, isMap, type Path, removeIn, type Tree, type TreeMap } from './tree.ts'
 
 export interface Pending {
@@ -29,12 +27,11 @@ const row = (path: string, verdict: Pending['verdict'], because: string, more: P
   because,
   ...more,
 })
-const drivers = ['s3', 's3aws', 'gcs', 'azure', 'swift', 'oss']
+const drivers = ['gcs', 'azure', 'swift', 'oss']
 
 // biome-ignore format: one row per option
 export const pending: readonly Pending[] = [
   ...drivers.map((name) => row(`storage.${name}`, 'refuse', elsewhere, { always: true })),
-  row('metadata.postgres', 'refuse', elsewhere, { always: true }),
   row('proxy', 'refuse', 'without it nothing would come from the registry behind this one', { harmless: (value) => offAt(value, 'remoteurl') }),
   row('mirror', 'refuse', 'without it nothing would come from the registries behind this one'),
   row('middleware', 'refuse', 'without it bytes would be served from another place than their owner believes', { harmless: allDisabled }),
@@ -55,11 +52,9 @@ export const pending: readonly Pending[] = [
   row('validation.disabled', 'warn', 'what a manifest refers to is checked all the same; validation.manifests.sparse: allow takes it unchecked'),
   row('validation.enabled', 'warn', 'what a manifest refers to is checked all the same; validation.manifests.sparse: allow takes it unchecked', { harmless: (value) => !isOff(value) || value === null }),
   row('validation.manifests.indexes', 'warn', 'an index needs all of its manifests; validation.manifests.sparse: allow takes it without', { harmless: asksForAll }),
-  row('http.workers', 'warn', 'one process serves', { harmless: (value) => value === null || value === '1' }),
   row('http.debug.prometheus', 'warn', 'there are no metrics to be read'),
   row('http.http2', 'warn', 'HTTP/1.1 is spoken, with and without it'),
   row('http.h2c', 'warn', 'HTTP/1.1 is spoken, with and without it'),
-  row('redis', 'warn', 'nodes do not share anything through Redis'),
   row('notifications', 'warn', 'nobody is notified', { harmless: (value) => offAt(value, 'endpoints') }),
   row('events', 'warn', 'nobody is notified'),
   row('health.file', 'warn', 'this check is not made'),
@@ -79,8 +74,7 @@ export function checkPending(tree: TreeMap, sourceOf: (path: Path) => string | u
     if (value === undefined) continue
     const harmless = entry.harmless ?? isOff
     if (entry.always || !harmless(value)) report(entry, sourceOf(path), findings)
-    // `http.workers` is an option of which only one value works: that value is still checked.
-    if (nodeAt(root, path) === undefined) removeIn(tree, path)
+    removeIn(tree, path)
   }
 }
 

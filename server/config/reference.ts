@@ -30,7 +30,8 @@ of Berth's own; one file can serve both.
   stay as the file has them. \`REGISTRY_STORAGE=inmemory\` and \`REGISTRY_AUTH=none\` name one without options.
 - **An empty variable** resets an option to its default. Where that could open, misplace or expose something it is an
   error.
-- **Secrets** can come from a file: \`REGISTRY_HTTP_SECRET_FILE=/run/secrets/http\`.
+- **Secrets** can come from a file: \`REGISTRY_HTTP_SECRET_FILE=/run/secrets/http\`, or in the configuration file
+  \`secret_file: /run/secrets/http\`. No command and no log shows them.
 - **Where data lives** is said by \`REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY\`, else by \`STORAGE_PATH\` (honoured with a
   warning), else by the file, else it is \`./data\`.
 - **Durations** are written \`1h30m\`, \`45s\`, \`100ms\`. A number without a unit is nanoseconds, as in distribution; where

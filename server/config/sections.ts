@@ -14,11 +14,17 @@ export function choicesIn(name: ChoiceSection, section: Tree | undefined): strin
   return isMap(section) ? Object.keys(section).filter((key) => !shared[name].has(key)) : []
 }
 
-/** `storage: inmemory` is short for a driver without options. */
-export function expandWord(tree: Tree): Tree {
-  if (typeof tree !== 'string' || tree === '') return tree
+/** `storage: inmemory` is short for a driver without options; and one driver has two names in distribution. */
+export function spellOut(tree: Tree): Tree {
+  if (!isMap(tree))
+    return typeof tree === 'string' && tree !== '' ? spellOut(mapOf([[tree.toLowerCase(), null]])) : tree
+  if (!('s3aws' in tree) || 's3' in tree) return tree
+  return mapOf(Object.entries(tree).map(([key, value]): [string, Tree] => [key === 's3aws' ? 's3' : key, value]))
+}
+
+function mapOf(entries: readonly (readonly [string, Tree])[]): TreeMap {
   const map = emptyMap()
-  map[tree.toLowerCase()] = null
+  for (const [key, value] of entries) map[key] = value
   return map
 }
 
@@ -27,7 +33,7 @@ export function expandWord(tree: Tree): Tree {
  * one keeps its options, and what goes for every choice stays.
  */
 export function replaceChoice(name: ChoiceSection, old: Tree | undefined, replacement: Tree): Tree {
-  const next = expandWord(replacement)
+  const next = spellOut(replacement)
   if (!isMap(next) || !isMap(old)) return next
   const merged = emptyMap()
   for (const [key, value] of Object.entries(old)) if (shared[name].has(key)) merged[key] = value

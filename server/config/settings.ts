@@ -7,6 +7,8 @@ export interface Settings {
   readonly log: LogSettings
   readonly storage: StorageSettings
   readonly metadata: MetadataSettings
+  /** What nodes share beside the database; without it a node coordinates within itself. */
+  readonly redis?: RedisSettings
   readonly auth: AuthSettings
   readonly http: HttpSettings
   readonly catalog: { readonly maxEntries: number }
@@ -33,11 +35,56 @@ export interface StorageSettings {
     /** Bytes that stay free: pushes are refused below. */
     readonly reserve: number | 'auto'
   }
+  readonly redirect: RedirectSettings
 }
 
 export type StorageDriverSettings =
   /** `root` is absolute. */
-  { readonly name: 'filesystem'; readonly root: string } | { readonly name: 'inmemory' }
+  { readonly name: 'filesystem'; readonly root: string } | { readonly name: 'inmemory' } | S3Settings
+
+export interface S3Settings {
+  readonly name: 's3'
+  readonly bucket: string
+  readonly region: string
+  /** Where the service is, with its scheme and without a slash at its end; AWS where it is absent. */
+  readonly endpoint?: string
+  /** Scheme and host under which clients reach the service. */
+  readonly publicEndpoint?: string
+  readonly pathStyle: boolean
+  /** Before every key: empty, or such as `a/b`. */
+  readonly root: string
+  /** Both or neither; without them the environment, the instance or the pod says who this is. */
+  readonly accessKey?: string
+  readonly secretKey?: string
+  readonly sessionToken?: string
+  readonly secure: boolean
+  readonly skipVerify: boolean
+  readonly encrypt: boolean
+  /** Of KMS. */
+  readonly keyId?: string
+  /** Absent where nothing is to be sent: the service then keeps objects in its standard class. */
+  readonly storageClass?: string
+  readonly acl?: string
+  readonly chunkSize: number
+  readonly copyChunkSize: number
+  readonly copyConcurrency: number
+  readonly copyThreshold: number
+  readonly userAgent?: string
+  readonly dualStack: boolean
+  readonly accelerate: boolean
+  readonly fips: boolean
+  /** Whether checksums are sent and asked for wherever an operation can have them, or only where it must. */
+  readonly checksums: 'required' | 'supported'
+  /** Bytes of bodies that may be held at once. */
+  readonly memoryBytes: number
+}
+
+export interface RedirectSettings {
+  readonly disabled: boolean
+  /** Clients that get bytes through the server: addresses, CIDR ranges, or `unix`. */
+  readonly exceptFor: readonly string[]
+  readonly lifetimeMs: number
+}
 
 export interface UploadPurgingSettings {
   readonly enabled: boolean
@@ -48,8 +95,39 @@ export interface UploadPurgingSettings {
 }
 
 export interface MetadataSettings {
-  /** `path` is absolute; nothing with storage in memory, where the database goes with the process. */
+  /** `path` is absolute; nothing with PostgreSQL, nor with storage in memory, where it goes with the process. */
   readonly sqlite: { readonly path: string | undefined }
+  readonly postgres?: PostgresSettings
+}
+
+export interface PostgresSettings {
+  /** Holds a password. */
+  readonly url: string
+  readonly poolSize: number
+}
+
+export interface RedisSettings {
+  /** The servers, or the sentinels. Never empty. */
+  readonly addresses: readonly { readonly host: string; readonly port: number }[]
+  readonly username?: string
+  readonly password?: string
+  readonly db: number
+  readonly sentinel?: { readonly name: string; readonly username?: string; readonly password?: string }
+  readonly cluster: boolean
+  readonly tls?: RedisTlsSettings
+  readonly protocol: 2 | 3
+  /** Before every key and channel. */
+  readonly prefix: string
+  readonly commandTimeoutMs: number
+  readonly connectTimeoutMs: number
+}
+
+/** Paths of PEM files. */
+export interface RedisTlsSettings {
+  readonly ca?: readonly string[]
+  readonly certificate?: string
+  readonly key?: string
+  readonly skipVerify: boolean
 }
 
 export type AuthSettings =
@@ -74,7 +152,8 @@ export interface HttpSettings {
   readonly trustedProxies: readonly string[]
   readonly tls: TlsSettings | undefined
   readonly debug: { readonly listen: ListenSettings | undefined }
-  readonly workers: number
+  /** `auto` is what the machine is good for; never with storage in memory, which one process serves. */
+  readonly workers: number | 'auto'
 }
 
 export interface TlsSettings {

@@ -1,7 +1,9 @@
 import type { Digest } from '../../oci/digest.ts'
 import { Failure } from '../../oci/failure.ts'
+import { mediaTypes } from '../../oci/media-types.ts'
 import type { RepositoryName } from '../../oci/name.ts'
 import type { Exchange } from '../exchange.ts'
+import { replyElsewhere } from '../replies/elsewhere.ts'
 import { replyEmpty } from '../replies/empty.ts'
 import { sendBlob, sendBlobHead } from '../replies/send-blob.ts'
 
@@ -10,6 +12,8 @@ interface Named {
   readonly digest: Digest
 }
 
+const direct = { method: 'GET', contentType: mediaTypes.octetStream } as const
+
 /** The file is not opened, and never redirected to. */
 export async function head({ ctx, registry, caller }: Exchange, { name, digest }: Named): Promise<void> {
   const blob = await registry.repository(name, caller).blobs.stat(digest)
@@ -17,8 +21,11 @@ export async function head({ ctx, registry, caller }: Exchange, { name, digest }
 }
 
 export async function get(exchange: Exchange, { name, digest }: Named): Promise<void> {
-  const { ctx, registry, caller } = exchange
-  const blob = await registry.repository(name, caller).blobs.open(digest)
+  const { ctx, registry, caller, behaviour, client } = exchange
+  const { blobs } = registry.repository(name, caller)
+  const address = behaviour.redirects(client()) ? await blobs.address(digest, direct) : undefined
+  if (address !== undefined) return replyElsewhere(ctx, address, digest)
+  const blob = await blobs.open(digest)
   try {
     // What is in memory already is small, and given to the connection at once.
     if (!blob.bytes) exchange.watchAnswer()

@@ -4,6 +4,7 @@ import { type ByteRange, lengthOf } from '../../oci/range.ts'
 import type {
   Appended,
   Child,
+  LeftStage,
   ObjectInfo,
   ObjectKey,
   OpenObject,
@@ -20,6 +21,7 @@ interface Held {
 
 export class MemoryDriver implements StorageDriver {
   readonly name = 'inmemory'
+  readonly reach = 'local'
   private readonly objects = new Map<ObjectKey, Held>()
   private readonly clock: () => number
 
@@ -105,15 +107,20 @@ export class MemoryDriver implements StorageDriver {
     this.keep(stage.key, this.bytesOf(stage.key).subarray(0, stage.size))
   }
 
-  async seal(stage: Stage, key: ObjectKey): Promise<void> {
+  async seal(stage: Stage, key: ObjectKey): Promise<ObjectKey> {
     const held = this.objects.get(stage.key)
     if (!held) throw new Error(`there is no upload at ${stage.key}`)
     this.objects.set(key, held)
     this.objects.delete(stage.key)
+    return key
   }
 
   async discard(stage: Stage): Promise<void> {
     this.objects.delete(stage.key)
+  }
+
+  async *staged(prefix: ObjectKey): AsyncIterable<LeftStage> {
+    for await (const { key, size, modifiedAt } of this.list(prefix)) yield { stage: { key, size }, modifiedAt }
   }
 
   async sweep(): Promise<void> {}

@@ -111,6 +111,17 @@ describe('a storage that is full', () => {
   }
 })
 
+describe('a service behind the registry that cannot be reached', () => {
+  test('is not named, and the client is asked to come again', async (t) => {
+    const away = () => new Failure('unavailable', {}, { cause: new Error('connect ECONNREFUSED 10.0.0.7:5432') })
+    const { client } = await serveApp(t, { registry: brokenRegistry(away) })
+    const reply = await client.getManifest('a', 'tag')
+    refused(reply, 'unavailable')
+    assert.equal(header(reply, 'retry-after'), '5')
+    assert.doesNotMatch(reply.bytes.toString(), /10\.0\.0\.7/)
+  })
+})
+
 describe('a body that broke', () => {
   test('is told where somebody is left to hear it', async (t) => {
     const { client } = await serveApp(t, {

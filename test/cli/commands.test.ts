@@ -8,6 +8,8 @@ import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { targetOf } from '../../cli/healthcheck.ts'
 import { loadSettings } from '../../server/config/load.ts'
+import { listOptions } from '../../server/config/option.ts'
+import { root } from '../../server/config/schema.ts'
 import { run } from './command.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'berth-cli-'))
@@ -50,15 +52,41 @@ describe('berth', () => {
 
 describe('berth config check', () => {
   test('tells what comes of a configuration, and hides secrets', async () => {
-    const file = write('good.yml', 'http: {secret: hunter2, addr: ":7000", draintimeout: 1m30s}\nredis: {addr: x}')
+    const file = write(
+      'good.yml',
+      'http: {secret: hunter2, addr: ":7000", draintimeout: 1m30s}\nnotifications: {endpoints: [{name: x}]}',
+    )
     const { code, stdout, stderr } = await berth(['config', 'check', file], { REGISTRY_LOG_LEVEL: 'debug' })
     assert.deepEqual([code, stderr], [0, ''])
-    assert.match(stdout, /^warning: redis has no effect/)
+    assert.match(stdout, /^warning: notifications has no effect/)
     assert.match(stdout, /^ok: .*good\.yml$/m)
     assert.match(stdout, /port: 7000/)
     assert.match(stdout, /level: debug/)
     assert.match(stdout, /drainTimeout: 1m30s/)
     assert.match(stdout, /secret: \(hidden\)/)
+    assert.ok(!stdout.includes('hunter2'))
+  })
+
+  test('shows no secret, whatever the configuration holds', async () => {
+    const secrets = listOptions(root).filter(({ facts }) => facts.secret)
+    const given = secrets.map(({ path }): [string, string] => {
+      const isUrl = path.at(-1) === 'url'
+      return [
+        `REGISTRY_${path.join('_').toUpperCase()}`,
+        isUrl ? 'postgres://me:hunter2@db/x?password=hunter2' : 'hunter2',
+      ]
+    })
+    const others = {
+      REGISTRY_STORAGE_S3_BUCKET: 'bucket',
+      REGISTRY_STORAGE_S3_REGION: 'here',
+      REGISTRY_REDIS_ADDR: 'redis',
+      REGISTRY_REDIS_MASTERNAME: 'master',
+    }
+    const { code, stdout } = await berth(['config', 'check'], { ...Object.fromEntries(given), ...others })
+    assert.equal(code, 0, stdout)
+    assert.ok(secrets.length >= 7)
+    assert.equal(stdout.match(/\(hidden\)/g)?.length, secrets.length - 1)
+    assert.match(stdout, /url: postgres:\/\/me:\*\*\*@db\/x\?password=\*\*\*/)
     assert.ok(!stdout.includes('hunter2'))
   })
 
@@ -76,12 +104,12 @@ describe('berth config check', () => {
 describe('berth serve', () => {
   for (const args of [['serve', 'FILE'], ['FILE']]) {
     test(`${args.join(' ')} with a bad configuration names its problems and ends with 1`, async () => {
-      const file = write('refused.yml', 'storage: {s3: {bucket: b}}\nhttp: {addr: nowhere}')
+      const file = write('refused.yml', 'storage: {gcs: {bucket: b}}\nhttp: {addr: nowhere}')
       const given = args.map((word) => (word === 'FILE' ? file : word))
       for (const program of ['berth', 'registry']) {
         const { code, stderr } = await berth(given, {}, program)
         assert.equal(code, 1)
-        assert.match(stderr, /^storage\.s3: /m)
+        assert.match(stderr, /^storage\.gcs: /m)
         assert.match(stderr, /^http\.addr: /m)
         assert.doesNotMatch(stderr, /^\s+at /m)
       }

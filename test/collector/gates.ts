@@ -25,6 +25,7 @@ export function gateDriver(
   const through = <T>(what: string, work: () => Promise<T>) => step({ what }, work)
   return {
     name: inner.name,
+    reach: inner.reach,
     stat: (key) => through(`stat ${short(key)}`, () => inner.stat(key)),
     open: (key) => through(`open ${short(key)}`, () => inner.open(key)),
     async write(key, content, options) {
@@ -43,12 +44,13 @@ export function gateDriver(
     space: () => inner.space(),
     place: () => inner.place(),
     begin: (key) => inner.begin(key),
-    append: (stage, bytes, observe) => inner.append(stage, bytes, observe),
+    append: (stage, bytes, observe, arrival) => inner.append(stage, bytes, observe, arrival),
     inspect: (stage) => inner.inspect(stage),
     reread: (stage, observe) => inner.reread(stage, observe),
     harden: (stage) => inner.harden(stage),
     seal: (stage, key) => through(`move bytes to ${short(key)}`, () => inner.seal(stage, key)),
     discard: (stage) => through('discard', () => inner.discard(stage)),
+    staged: (prefix) => inner.staged(prefix),
     sweep: () => inner.sweep(),
     probe: () => inner.probe(),
     close: () => inner.close(),
@@ -120,7 +122,7 @@ export function createPatientLocks(): Locks {
         resolve()
       }
     },
-    isHeld: (name) => holders.has(name),
+    isHeld: async (name) => holders.has(name),
   }
 }
 

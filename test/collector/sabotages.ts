@@ -59,8 +59,12 @@ const planted = {
         uploads: {
           add: async (row) => (row.stage === '' ? undefined : changed.uploads.add(row)),
           remove: async (id) => (await changed.uploads.remove(id)) || true,
-          setState: async (id, state, committing, now) =>
-            state === 'committing' ? undefined : changed.uploads.setState(id, state, committing, now),
+          change: (id, version, { committing, ...change }) => {
+            const { state: _, ...unnamed } = change
+            const isNaming = change.state === 'committing'
+            const next = isNaming ? unnamed : committing === undefined ? change : { ...change, committing }
+            return changed.uploads.change(id, version, next)
+          },
         },
       }),
   },
@@ -132,7 +136,7 @@ export interface Sabotage {
 const shown: Readonly<Record<keyof typeof planted, readonly [shownWithin: number, says: RegExp]>> = {
   'condemns without looking again': [1000, /is deleted while .* leads to it/],
   'does not wait for a claim': [100, /is deleted while .* leads to it/],
-  'does not name its bytes': [20, /stays, and nothing uses it/],
+  'does not name its bytes': [80, /stays, and nothing uses it/],
   'does not settle before it deletes': [20, /is deleted while .* leads to it/],
   'takes what the trash needs': [20, /is deleted while .* leads to it/],
   'deletes without the lock of the bytes': [3000, /bytes are missing/],

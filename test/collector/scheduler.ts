@@ -78,7 +78,7 @@ interface Waiting {
 }
 
 const stuckAfterMs = 5000
-const condition = { ms: 61_000, share: 0 }
+const condition = { ms: 121_000, share: 0 }
 
 export function createScheduler({ random, leaps, loyalty, crashAfter }: ScheduleOptions): Scheduler {
   const who = new AsyncLocalStorage<string>()

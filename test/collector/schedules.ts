@@ -114,7 +114,7 @@ async function runSchedule(seed: number, apparatus: Apparatus): Promise<Outcome>
     leaps: withGrace
       ? []
       : [
-          { ms: 61_000, share: 0.01 },
+          { ms: 121_000, share: 0.01 },
           { ms: 11 * minute, share: 0.003 },
         ],
     loyalty: random.pick([0, 0.5, 0.8]),

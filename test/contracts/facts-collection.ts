@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import type { FactQueries, Facts } from '../../metadata/facts.ts'
-import type { DamageKind } from '../../metadata/schema.ts'
+import type { DamageKind, UploadState } from '../../metadata/schema.ts'
 import { mediaTypes } from '../../oci/media-types.ts'
 import { newUploadId, type UploadId } from '../../oci/name.ts'
 import type { FactsCase } from './facts.ts'
@@ -27,7 +27,7 @@ const trashed = (changed: FactQueries, repositoryId: number, references = [one],
     references,
   )
 
-const committing = (changed: FactQueries, state: 'committing' | 'finished' = 'committing') =>
+const arriving = (changed: FactQueries, state: UploadState) =>
   changed.uploads.add({
     id,
     repository: alpine,
@@ -35,6 +35,7 @@ const committing = (changed: FactQueries, state: 'committing' | 'finished' = 'co
     stage: '',
     algorithm: 'sha256',
     committing: one,
+    version: 0,
     updatedAt: 1,
   })
 
@@ -62,8 +63,13 @@ const uses: readonly { readonly what: string; readonly begin: Change; readonly e
   },
   {
     what: 'an upload that is becoming them',
-    begin: (changed) => committing(changed),
-    end: (changed) => changed.uploads.setState(id, 'finished', one, 2),
+    begin: (changed) => arriving(changed, 'committing'),
+    end: (changed) => changed.uploads.change(id, 0, { state: 'finished', updatedAt: 2 }),
+  },
+  {
+    what: 'an upload whose bytes arrive under their digest',
+    begin: (changed) => arriving(changed, 'receiving'),
+    end: (changed) => changed.uploads.change(id, 0, { committing: undefined, updatedAt: 2 }),
   },
 ]
 
@@ -128,8 +134,27 @@ export const collectionCases: Readonly<Record<string, FactsCase>> = {
     assert.equal(await facts.write((changed) => changed.collection.forget(one, 100)), false)
   },
 
+  'bytes that no row knew are read by nobody, and any collector may take them': async (facts) => {
+    await facts.write((changed) => changed.blobs.addUnclaimed(one, 3, 10))
+    await change(facts, (changed, repository) => changed.blobs.link(repository, one, 10))
+    assert.equal(await facts.read.blobs.isStored(one), false)
+    assert.equal(await facts.read.blobs.sizeIn(alpine, one), undefined)
+    assert.deepEqual(
+      (await facts.read.collection.condemned(10)).map((blob) => blob.digest),
+      [one],
+    )
+    assert.equal(await condemn(facts, 100, 10), false, 'a link uses them')
+    await change(facts, (changed, repository) => changed.blobs.unlink(repository, one))
+    assert.equal(await condemn(facts, 100, 10), true)
+    await facts.write((changed) => changed.blobs.addUnclaimed(one, 4, 11))
+    assert.deepEqual(await facts.read.collection.find(one), { digest: one, size: 3, condemnedUntil: 100 })
+    await facts.write((changed) => changed.blobs.add(one, 3, 12))
+    await facts.write((changed) => changed.blobs.addUnclaimed(one, 4, 13))
+    assert.deepEqual(await facts.read.collection.find(one), { digest: one, size: 3 })
+  },
+
   'an upload that is bringing bytes uses them, and does not keep them': async (facts) => {
-    await change(facts, (changed) => committing(changed))
+    await change(facts, (changed) => arriving(changed, 'committing'))
     assert.equal(await facts.read.collection.isUsed(one), true)
     assert.equal(await facts.read.collection.isKept(one), false)
   },

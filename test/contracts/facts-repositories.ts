@@ -87,6 +87,28 @@ export const repositoryCases: Readonly<Record<string, FactsCase>> = {
     assert.equal((await facts.read.blobs.sizeIn(alpine, one))?.size, 100)
   },
 
+  'bytes that lie elsewhere are read there until they are moved, or stored anew': async (facts) => {
+    const stored = async () => [
+      (await facts.read.blobs.sizeIn(alpine, one))?.storedAt,
+      (await facts.read.collection.find(one))?.storedAt,
+    ]
+    const moved = (from: string) => facts.write((changed) => changed.blobs.moved(one, from))
+    await inRepository(facts, alpine, async (changed, id) => {
+      await changed.blobs.add(one, 100, 1, 'uploads/a')
+      await changed.blobs.link(id, one, 1)
+    })
+    assert.deepEqual(await stored(), ['uploads/a', 'uploads/a'])
+    await facts.write((changed) => changed.blobs.add(one, 100, 2, 'uploads/b'))
+    assert.equal(await moved('uploads/a'), false)
+    assert.deepEqual(await stored(), ['uploads/b', 'uploads/b'])
+    assert.equal(await moved('uploads/b'), true)
+    assert.equal(await moved('uploads/b'), false)
+    assert.deepEqual(await stored(), [undefined, undefined])
+    await facts.write((changed) => changed.blobs.add(one, 100, 3, 'uploads/c'))
+    await facts.write((changed) => changed.blobs.add(one, 100, 4))
+    assert.deepEqual(await stored(), [undefined, undefined])
+  },
+
   'an unlinked blob is unreadable but stored': async (facts) => {
     await inRepository(facts, alpine, async (changed, id) => {
       await changed.blobs.add(one, 100, 1)

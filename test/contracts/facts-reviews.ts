@@ -91,6 +91,25 @@ export const reviewCases: Readonly<Record<string, FactsCase>> = {
     assert.deepEqual(await facts.read.damages.page('', 10), [nothing])
   },
 
+  'damage at a very long name is kept, listed and ended as any other': async (facts) => {
+    const folder = `${'é'.repeat(2000)}/`
+    const keys = ['a', `${folder}a`, `${folder}b`, 'z'].sort()
+    await facts.write(async (changed) => {
+      for (const key of keys) await changed.damages.add(damage(key, { detail: 'first' }))
+      for (const key of keys) await changed.damages.add(damage(key))
+    })
+    const seen: string[] = []
+    for (let after = ''; ; after = seen.at(-1)!) {
+      const page = await facts.read.damages.page(after, 1)
+      if (page.length === 0) break
+      seen.push(...page.map((each) => each.key))
+    }
+    assert.deepEqual(sorted(seen), sorted(keys))
+    await facts.write((changed) => changed.damages.remove(`${folder}a`))
+    const left = keys.filter((key) => key !== `${folder}a`)
+    assert.deepEqual(sorted((await facts.read.damages.page('', 10)).map(({ key }) => key)), sorted(left))
+  },
+
   'bytes that are whole again end the damage of their digest, not that of links to it': async (facts) => {
     const others = [damage('b', { kind: 'link', repository: alpine }), damage('c', { digest: two })]
     await facts.write(async (changed) => {

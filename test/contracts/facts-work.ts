@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import type { UploadRow } from '../../metadata/facts.ts'
+import type { UploadChange, UploadRow } from '../../metadata/facts.ts'
 import { newUploadId } from '../../oci/name.ts'
 import type { FactsCase } from './facts.ts'
 import { digestFor, mixedCase, nameOf, plain, sorted } from './facts-tools.ts'
@@ -8,7 +8,16 @@ const one = digestFor('one')
 
 function upload(more: Partial<UploadRow> = {}): UploadRow {
   const [id, repository] = [newUploadId(), nameOf('library/alpine')]
-  return { id, repository, state: 'receiving', stage: '{"size":0}', algorithm: 'sha256', updatedAt: 10, ...more }
+  return {
+    id,
+    repository,
+    state: 'receiving',
+    stage: '{"size":0}',
+    algorithm: 'sha256',
+    version: 0,
+    updatedAt: 10,
+    ...more,
+  }
 }
 
 /** Uploads on their way, and what storage is owed. */
@@ -26,24 +35,61 @@ export const workCases: Readonly<Record<string, FactsCase>> = {
     assert.equal(await facts.read.uploads.find(bare.id), undefined)
   },
 
-  'progress is recorded while an upload receives, and not after': async (facts) => {
+  'an upload is changed by whoever knows its version, and every change raises it': async (facts) => {
     const row = upload()
+    const { version: _, ...rest } = row
     await facts.write((changed) => changed.uploads.add(row))
-    const progress = (stage: string, hashed = one as UploadRow['hashed']) =>
-      facts.write((changed) => changed.uploads.progress(row.id, stage, hashed, 20))
-    assert.equal(await progress('{"size":5}'), true)
-    assert.deepEqual(await facts.read.uploads.find(row.id), { ...row, stage: '{"size":5}', hashed: one, updatedAt: 20 })
-    assert.equal(await facts.write((changed) => changed.uploads.progress(row.id, '{"size":7}', undefined, 21)), true)
-    assert.equal((await facts.read.uploads.find(row.id))?.hashed, undefined)
-    for (const state of ['committing', 'finished'] as const) {
-      await facts.write((changed) => changed.uploads.setState(row.id, state, one, 30))
-      assert.equal(await progress('{"size":9}'), false)
-      const { stage, committing, updatedAt } = (await facts.read.uploads.find(row.id)) ?? {}
-      assert.deepEqual({ stage, committing, updatedAt }, { stage: '{"size":7}', committing: one, updatedAt: 30 })
+    const change = (version: number, asked: UploadChange) =>
+      facts.write((changed) => changed.uploads.change(row.id, version, asked))
+    assert.equal(await change(0, { stage: '{"size":5}', hashed: one, updatedAt: 20 }), true)
+    assert.equal(await change(0, { stage: '{"size":9}', updatedAt: 21 }), false, 'somebody was faster')
+    assert.equal(await change(2, { stage: '{"size":9}', updatedAt: 21 }), false, 'nobody has been there yet')
+    const grown = { ...rest, stage: '{"size":5}', hashed: one, version: 1, updatedAt: 20 }
+    assert.deepEqual(await facts.read.uploads.find(row.id), grown)
+    assert.equal(await facts.write((changed) => changed.uploads.change(newUploadId(), 0, { updatedAt: 1 })), false)
+  },
+
+  'a change of an upload keeps what it leaves out, and clears what it says is unknown': async (facts) => {
+    const row = upload({ hashed: one })
+    await facts.write((changed) => changed.uploads.add(row))
+    const after = async (asked: UploadChange) => {
+      const { version } = (await facts.read.uploads.find(row.id))!
+      assert.equal(await facts.write((changed) => changed.uploads.change(row.id, version, asked)), true)
+      const { state, stage, hashed, committing, updatedAt } = (await facts.read.uploads.find(row.id))!
+      return { state, stage, hashed, committing, updatedAt }
     }
-    await facts.write((changed) => changed.uploads.setState(row.id, 'receiving', undefined, 40))
-    assert.equal((await facts.read.uploads.find(row.id))?.committing, undefined)
-    assert.equal(await facts.write((changed) => changed.uploads.progress(newUploadId(), '{}', undefined, 1)), false)
+    const known = { state: 'receiving', stage: row.stage, hashed: one, committing: undefined, updatedAt: 20 }
+    assert.deepEqual(await after({ updatedAt: 20 }), known)
+    const named = { ...known, state: 'committing', committing: one, updatedAt: 30 }
+    assert.deepEqual(await after({ state: 'committing', committing: one, updatedAt: 30 }), named)
+    assert.deepEqual(await after({ hashed: undefined, updatedAt: 40 }), { ...named, hashed: undefined, updatedAt: 40 })
+    const cleared = { ...known, stage: '', hashed: one, updatedAt: 50 }
+    const asked = { state: 'receiving', stage: '', hashed: one, committing: undefined, updatedAt: 50 } as const
+    assert.deepEqual(await after(asked), cleared)
+  },
+
+  'an upload that was changed meanwhile is not removed by who knows its old version': async (facts) => {
+    const row = upload()
+    await facts.write(async (changed) => {
+      await changed.uploads.add(row)
+      await changed.uploads.change(row.id, 0, { updatedAt: 20 })
+    })
+    const remove = (version?: number) => facts.write((changed) => changed.uploads.remove(row.id, version))
+    assert.equal(await remove(0), false)
+    assert.equal((await facts.read.uploads.find(row.id))?.version, 1)
+    assert.equal(await remove(1), true)
+    assert.equal(await remove(1), false)
+  },
+
+  'hashes of uploads under way are forgotten without disturbing who writes them': async (facts) => {
+    const rows = (['receiving', 'committing'] as const).map((state) => upload({ state, hashed: one, version: 4 }))
+    await facts.write(async (changed) => {
+      for (const row of rows) await changed.uploads.add(row)
+      await changed.uploads.forgetHashes()
+    })
+    const [receiving, committing] = await Promise.all(rows.map((row) => facts.read.uploads.find(row.id)))
+    assert.deepEqual([receiving?.hashed, receiving?.version], [undefined, 4])
+    assert.equal(committing?.hashed, one)
   },
 
   'idle uploads are listed by state, oldest first': async (facts) => {

@@ -6,6 +6,7 @@ import { collectionCases } from './facts-collection.ts'
 import { manifestCases } from './facts-manifests.ts'
 import { repositoryCases } from './facts-repositories.ts'
 import { reviewCases } from './facts-reviews.ts'
+import { textCases } from './facts-text.ts'
 import { transactionCases } from './facts-transactions.ts'
 import { trashCases } from './facts-trash.ts'
 import { untaggedCases } from './facts-untagged.ts'
@@ -24,6 +25,7 @@ const cases: Readonly<Record<string, FactsCase>> = {
   ...repositoryCases,
   ...manifestCases,
   ...workCases,
+  ...textCases,
   ...transactionCases,
   ...trashCases,
   ...reviewCases,
@@ -32,8 +34,8 @@ const cases: Readonly<Record<string, FactsCase>> = {
   ...adoptionCases,
 }
 
-export function describeFacts(name: string, open: () => Promise<OpenedFacts>): void {
-  describe(`facts in ${name}`, () => {
+export function describeFacts(name: string, open: () => Promise<OpenedFacts>, options: { skip?: string } = {}): void {
+  describe(`facts in ${name}`, options, () => {
     for (const [title, run] of Object.entries(cases)) {
       test(title, async () => {
         const opened = await open()

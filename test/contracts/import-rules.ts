@@ -2,7 +2,8 @@
  * Who may import whom, as data (architecture, "Folders"). A target is a folder, or a file where only that file is open
  * to the importer; `types` of a file may be imported where the file itself may not.
  */
-import { posix } from 'node:path'
+import { readdirSync } from 'node:fs'
+import { join, posix } from 'node:path'
 
 export interface Source {
   /** From the project's root, with `/`. */
@@ -24,7 +25,10 @@ export interface FolderRule {
   readonly types?: readonly string[]
 }
 
-const interfaces = ['metadata/facts.ts', 'metadata/facts-upkeep.ts', 'metadata/schema.ts', 'coordination/locks.ts']
+const interfaces = [
+  ...['facts', 'facts-upkeep', 'schema'].map((file) => `metadata/${file}.ts`),
+  ...['coordination', 'counters', 'locks', 'notices', 'single-flight'].map((file) => `coordination/${file}.ts`),
+]
 const storagePort = ['storage/driver.ts', 'storage/layout.ts', 'storage/sink.ts', 'storage/repository-tree.ts']
 /** What a change of facts is, whoever makes it. */
 const changes = ['settle', 'adoption', 'manifest-facts', 'manifest-removal', 'reviews', 'pardon'].map(
@@ -50,6 +54,8 @@ export const folderRules: Readonly<Record<string, FolderRule>> = {
       'server/main.ts',
       'server/compose/command.ts',
       'server/compose/control-socket.ts',
+      'server/compose/driver.ts',
+      'server/compose/examine.ts',
       'server/config',
       'package.json',
     ],
@@ -61,9 +67,7 @@ export const folderRules: Readonly<Record<string, FolderRule>> = {
 const everyPart = [...Object.keys(folderRules).filter((folder) => folder !== 'cli' && folder !== 'web'), 'package.json']
 const composing = [
   'server/compose.ts',
-  ...['background', 'backup-target', 'catch-up', 'command', 'control-socket', 'operations', 'store'].map(
-    (file) => `server/compose/${file}.ts`,
-  ),
+  ...readdirSync(join(import.meta.dirname, '../../server/compose')).map((file) => `server/compose/${file}`),
 ]
 
 /** Single files that may do more than their folder, and why. */
@@ -89,6 +93,8 @@ export const packageRules: Readonly<Record<string, readonly string[]>> = {
   jsonwebtoken: ['auth'],
   ioredis: ['coordination'],
   '@aws-sdk/client-s3': ['storage/drivers/s3'],
+  '@aws-sdk/s3-request-presigner': ['storage/drivers/s3'],
+  '@smithy/node-http-handler': ['storage/drivers/s3'],
   '@prometheus-io/client': ['server'],
   '@opentelemetry/api': ['server'],
   undici: ['mirror', 'events', 'auth'],
@@ -96,16 +102,19 @@ export const packageRules: Readonly<Record<string, readonly string[]>> = {
   picomatch: ['auth', 'mirror', 'upkeep'],
   'cli-progress': ['cli'],
   'node:child_process': ['storage/drivers/filesystem', 'server'],
+  'node:cluster': ['server/workers'],
+  'node:module': ['server/workers'],
+  'node:url': ['server/workers'],
   'node:crypto': ['oci', 'storage', 'registry', 'upkeep', 'auth', 'mirror', 'events', 'server'],
-  'node:events': ['server', 'coordination', 'mirror', 'events'],
+  'node:events': ['server', 'coordination', 'storage/drivers/s3', 'mirror', 'events'],
   'node:fs': ['storage', 'metadata', 'auth', 'server', 'cli'],
   'node:fs/promises': ['storage', 'auth', 'server', 'cli'],
-  'node:http': ['server', 'cli', 'mirror', 'events'],
-  'node:https': ['server', 'cli', 'mirror', 'events'],
+  'node:http': ['server', 'cli', 'storage/drivers/s3', 'mirror', 'events'],
+  'node:https': ['server', 'cli', 'storage/drivers/s3', 'mirror', 'events'],
   'node:net': ['server', 'cli'],
   'node:os': ['auth', 'server', 'cli'],
   'node:path': ['storage', 'metadata', 'auth', 'server', 'cli'],
-  'node:sqlite': ['metadata', 'storage/root-lock.ts'],
+  'node:sqlite': ['metadata', 'storage/root-lock.ts', 'storage/worker-lock.ts'],
   'node:stream': ['oci', 'storage', 'registry', 'upkeep', 'mirror', 'server'],
   'node:stream/promises': ['storage', 'mirror', 'server'],
   'node:timers/promises': [

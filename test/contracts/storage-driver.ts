@@ -1,12 +1,13 @@
 /** What every storage back end promises. One call runs every case against it; what it skips is named with its reason. */
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import type { StorageDriver } from '../../storage/driver.ts'
+import type { ObjectKey, StorageDriver } from '../../storage/driver.ts'
+import { arrivalCases } from './storage-arrival.ts'
 import { folderCases } from './storage-folders.ts'
 import { objectCases } from './storage-objects.ts'
 import { sendCases } from './storage-send.ts'
 import { stagingCases } from './storage-staging.ts'
-import { caseRoot } from './storage-tools.ts'
+import { caseRoot, keysUnder } from './storage-tools.ts'
 
 export interface OpenedDriver {
   readonly driver: StorageDriver
@@ -22,7 +23,13 @@ export interface StorageContractOptions {
   readonly skip?: Readonly<Record<string, string>>
 }
 
-const cases: Readonly<Record<string, StorageCase>> = { ...objectCases, ...folderCases, ...sendCases, ...stagingCases }
+const cases: Readonly<Record<string, StorageCase>> = {
+  ...objectCases,
+  ...folderCases,
+  ...sendCases,
+  ...stagingCases,
+  ...arrivalCases,
+}
 
 export function describeStorageDriver(
   name: string,
@@ -47,7 +54,8 @@ async function runCase(open: () => Promise<OpenedDriver>, run: StorageCase): Pro
   const opened = await open()
   try {
     await run(opened.driver)
-    for await (const { key } of opened.driver.list(caseRoot)) await opened.driver.delete(key)
+    const left = await keysUnder(opened.driver, caseRoot)
+    await Promise.all(left.map((key) => opened.driver.delete(key as ObjectKey)))
     assert.deepEqual(await opened.leftovers(), [], 'something was left behind')
   } finally {
     await opened.close()

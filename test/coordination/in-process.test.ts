@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { createInProcessLocks } from '../../coordination/in-process.ts'
+import { createInProcessCoordination, createInProcessLocks } from '../../coordination/in-process.ts'
 import { LockBusy } from '../../coordination/locks.ts'
+import { describeCoordination } from '../contracts/coordination-contract.ts'
 import { severalTurns } from '../contracts/storage-tools.ts'
 
 /** Longer than any of these tests takes, and no longer than a failed one should keep its process. */
@@ -37,7 +38,7 @@ describe('a lock', () => {
     first.release()
     await Promise.all(waiting)
     assert.deepEqual({ most, turns }, { most: 1, turns: 20 })
-    assert.equal(locks.isHeld('name'), false)
+    assert.equal(await locks.isHeld('name'), false)
   })
 
   test('does not hinder another name', async () => {
@@ -99,7 +100,12 @@ describe('a lock', () => {
       throw new Error('broken')
     }
     await assert.rejects(locks.hold('name', { when: 'wait' }, fails), /broken/)
-    assert.equal(locks.isHeld('name'), false)
+    assert.equal(await locks.isHeld('name'), false)
     assert.equal(await locks.hold('name', { when: 'give up' }, async () => 'again'), 'again')
   })
+})
+
+describeCoordination('a node that is alone', async () => {
+  const node = createInProcessCoordination()
+  return [node, node, node]
 })

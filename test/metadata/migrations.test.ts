@@ -53,6 +53,8 @@ test('a database of the first version keeps all that it knew, and knows the rest
     assert.deepEqual(await facts.read.blobs.sizeIn(name, one), { size: 3, touchedAt: 5 })
     assert.deepEqual(await facts.read.collection.find(one), { digest: one, size: 3 })
     assert.equal(await facts.read.collection.isUsed(digestFor('late')), true)
+    const [upload] = await facts.read.uploads.idle('committing', 10, 10)
+    assert.equal(upload?.version, 0)
     assert.deepEqual(await facts.read.adoption.counts(), { unadopted: 0, adopted: 1 })
     const due = await facts.read.reviews.due(Number.MAX_SAFE_INTEGER, undefined, 9)
     assert.deepEqual(due, [{ kind: 'blob', repositoryId: 0, digest: one, due: 86_400_001, reason: 'abandoned' }])

@@ -54,6 +54,7 @@ export function faultyDriver(inner: StorageDriver): FaultyDriver {
 
   const faulty = (inner: StorageDriver): StorageDriver => ({
     name: inner.name,
+    reach: inner.reach,
     stat: (key) => through('stat', () => inner.stat(key)),
     open: (key) => through('open', async () => reading(await inner.open(key))),
     write(key: ObjectKey, content: Uint8Array, options?: WriteOptions) {
@@ -72,12 +73,15 @@ export function faultyDriver(inner: StorageDriver): FaultyDriver {
     space: () => through('space', () => inner.space()),
     place: () => inner.place(),
     begin: (key) => through('begin', () => inner.begin(key)),
-    append: (stage, bytes, observe) => through('append', () => inner.append(stage, bytes, observe)),
+    append: (stage, bytes, observe, arrival) => through('append', () => inner.append(stage, bytes, observe, arrival)),
     inspect: (stage) => through('inspect', () => inner.inspect(stage)),
     reread: (stage: Stage, observe) => through('reread', () => inner.reread(stage, observe)),
     harden: (stage) => through('harden', () => inner.harden(stage)),
     seal: (stage, key) => through('seal', () => inner.seal(stage, key)),
     discard: (stage) => through('discard', () => inner.discard(stage)),
+    async *staged(prefix) {
+      yield* await through('staged', async () => inner.staged(prefix))
+    },
     sweep: () => inner.sweep(),
     probe: () => inner.probe(),
     close: () => inner.close(),

@@ -236,7 +236,9 @@ describe('a commit', () => {
       await uploads.append(id, chunkOf(bytes))
       const row = await local.parts.facts.read.uploads.find(id)
       const stage = JSON.parse(row?.stage ?? '')
-      await local.parts.facts.write((changed) => changed.uploads.setState(id, 'committing', digest, 1))
+      await local.parts.facts.write((changed) =>
+        changed.uploads.change(id, row!.version, { state: 'committing', committing: digest, updatedAt: 1 }),
+      )
       await faulty.driver.seal(stage, layout.blob(digest))
       assert.deepEqual(await uploads.commit(id, digest, chunkOf(nothing)), { digest, size: bytes.length })
       assert.equal((await blobs.stat(digest)).size, bytes.length)

@@ -89,6 +89,7 @@ describe('a server', () => {
       parts: local.parts,
       adopter: { status: () => ({ phase: 'done' }) },
       catchUp: { run: async () => {} },
+      readOnly: { refresh: async () => {} },
       collector: { status: async () => ({ running: false }) },
       operations: {
         collect: async () => {

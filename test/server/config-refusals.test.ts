@@ -58,9 +58,10 @@ describe('problems', () => {
 
 describe('what is not there', () => {
   const refused = [
-    'storage: {s3: {bucket: b}}',
     'storage: {gcs: }',
     'storage: azure',
+    'storage: swift',
+    'storage: {oss: {bucket: b}}',
     'storage: {floppy: {drive: a}}',
     'auth: {token: {realm: r}}',
     'auth: {silly: {realm: r, service: s}}',
@@ -70,7 +71,6 @@ describe('what is not there', () => {
     'mirror: {upstreams: [a]}',
     'policies: [a]',
     'middleware: {storage: [{name: cloudfront}]}',
-    'metadata: {postgres: {url: postgres://x}}',
     'http: {tls: {clientcas: [ca.pem]}}',
     'http: {tls: {clientauth: require-any-client-cert}}',
     'http: {tls: {letsencrypt: {hosts: [a.example]}}}',
@@ -96,13 +96,11 @@ describe('what is not there', () => {
   }
 
   const named = [
-    'redis: {addr: "redis:6379"}',
     'notifications: {endpoints: [{name: a}]}',
     'health: {tcp: [{addr: a}]}',
     'validation: {disabled: true}',
     'validation: {enabled: false}',
     'validation: {manifests: {indexes: {platforms: none}}}',
-    'http: {workers: 4}',
     'compatibility: {schema1: {enabled: true}}',
   ]
   for (const yaml of named) {
@@ -131,6 +129,9 @@ describe('unknown names', () => {
     'atuh: {htpasswd: {realm: a, path: b}}',
     'storage: {filesystem: {rootDirectory: /data}}',
     'storage: {filesystem: {rootdir: /data}}',
+    '{storage: {s3: {bucket: bucket, region: here, encrpyt: true}}, metadata: {sqlite: {path: /db}}}',
+    'redis: {addrs: [a], tls: {rootca: [/ca.pem]}}',
+    'redis: {addrs: [a], mastrname: m}',
     'http: {tls: {clientca: [a]}}',
     'http: {tsl: {certificate: a, key: b}}',
     'storage: {maintenance: {readonyl: {enabled: true}}}',

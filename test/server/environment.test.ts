@@ -127,12 +127,12 @@ describe('names', () => {
   })
 
   test('the names of fields in Go mean the options too', () => {
-    const { warnings } = load({
+    const { settings, warnings } = load({
       REGISTRY_HEALTH_FILECHECKERS_0_FILE: '/tmp/down',
       REGISTRY_REDIS_OPTIONS_ADDRS: '[redis:6379]',
     })
     assert.match(warnings.join('\n'), /health\.file has no effect/)
-    assert.match(warnings.join('\n'), /redis has no effect/)
+    assert.deepEqual(settings.redis?.addresses, [{ host: 'redis', port: 6379 }])
   })
 
   test('a name that goes on after an option is told and leaves the option alone', () => {
@@ -212,7 +212,23 @@ describe('the driver', () => {
   })
 
   test('that does not exist here refuses to start', () => {
-    assert.ok(paths(problemsOf({ REGISTRY_STORAGE: 's3', REGISTRY_STORAGE_S3_BUCKET: 'b' })).includes('storage.s3'))
+    assert.ok(paths(problemsOf({ REGISTRY_STORAGE: 'gcs', REGISTRY_STORAGE_GCS_BUCKET: 'b' })).includes('storage.gcs'))
+  })
+
+  test('of S3 has two names, which may be mixed', () => {
+    const database = { REGISTRY_METADATA_SQLITE_PATH: '/db' }
+    const bucketOf = (env: loading.Variables, yaml?: string) => {
+      const { driver } = load({ ...database, ...env }, yaml).settings.storage
+      return driver.name === 's3' ? [driver.bucket, driver.region] : driver
+    }
+    const region = { REGISTRY_STORAGE_S3_REGION: 'here' }
+    assert.deepEqual(bucketOf({ REGISTRY_STORAGE_S3AWS_BUCKET: 'bucket', ...region }), ['bucket', 'here'])
+    assert.deepEqual(bucketOf({ REGISTRY_STORAGE: 's3aws', ...region }, 'storage: {s3: {bucket: bucket}}'), [
+      'bucket',
+      'here',
+    ])
+    assert.deepEqual(bucketOf({ REGISTRY_STORAGE: '{s3aws: {bucket: bucket}}', ...region }), ['bucket', 'here'])
+    assert.deepEqual(bucketOf(region, 'storage: {s3aws: {bucket: bucket}}'), ['bucket', 'here'])
   })
 
   test('may be told to be read-only by nested names', () => {
@@ -240,23 +256,5 @@ describe('authentication', () => {
 
   test('of the file and another one in variables are two', () => {
     assert.ok(paths(problemsOf(realmAndPath, 'auth: {token: {realm: t}}')).includes('auth'))
-  })
-})
-
-describe('secrets', () => {
-  test('can come from a file, without the line break at its end', () => {
-    const file = join(scratch, 'secret')
-    writeFileSync(file, '{not: yaml}\n')
-    assert.equal(load({ REGISTRY_HTTP_SECRET_FILE: file }).settings.http.secret, '{not: yaml}')
-  })
-
-  test('whose file is not there are a problem', () => {
-    const [problem] = problemsOf({ REGISTRY_HTTP_SECRET_FILE: join(scratch, 'absent') })
-    assert.equal(problem?.path, 'http.secret')
-    assert.equal(problem?.found, 'ENOENT')
-  })
-
-  test('given twice are a problem', () => {
-    assert.deepEqual(paths(problemsOf({ REGISTRY_HTTP_SECRET: 'a', REGISTRY_HTTP_SECRET_FILE: '/b' })), ['http.secret'])
   })
 })

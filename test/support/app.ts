@@ -23,6 +23,7 @@ export async function serveApp(t: TestContext, changes: Partial<AppParts>): Prom
     registry: brokenRegistry(() => new Error('this test has no registry')),
     access: openAccess(),
     behaviour: {
+      redirects: () => false,
       deleteEnabled: true,
       readOnly: false,
       maxManifestSize: 1000,

@@ -36,6 +36,7 @@ const refusals: Readonly<Record<FailureName, readonly [status: number, code: str
   'request-invalid': [400, 'UNSUPPORTED', /./],
   'method-unsupported': [405, 'UNSUPPORTED', /is not supported here/],
   'route-unknown': [404, 'UNSUPPORTED', /there is nothing at/],
+  unavailable: [503, 'UNAVAILABLE', /service behind this registry/],
   'storage-full': [503, 'UNAVAILABLE', /storage is full/],
   draining: [503, 'UNAVAILABLE', /is stopping/],
 }

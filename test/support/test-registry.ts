@@ -65,6 +65,7 @@ export function testSettings(root: string, changes: Changes = {}): Settings {
         // What other programs leave of this machine's disk must not decide about a test.
         reserve: 0,
       },
+      redirect: { disabled: false, exceptFor: [], lifetimeMs: 20 * 60_000 },
     },
     metadata: { sqlite: { path: join(root, 'berth/berth.db') } },
     auth: { type: 'none' },

@@ -164,12 +164,12 @@ test('nothing is collected while a backup is made, and none is made while someth
   await locks.hold('collector', { when: 'wait' }, () => assert.rejects(store.backUp(), NotBackedUp))
   let wasHeld = false
   const openTarget = async (folder: string) => {
-    wasHeld = locks.isHeld('collector')
+    wasHeld = await locks.isHeld('collector')
     return new FilesystemDriver(folder)
   }
   await store.backUp({ openTarget })
   assert.equal(wasHeld, true)
-  assert.equal(locks.isHeld('collector'), false)
+  assert.equal(await locks.isHeld('collector'), false)
   await assert.rejects(store.backUp({ adoption: { ...allAdopted, complete: false } }), NotBackedUp)
 })
 

@@ -160,7 +160,7 @@ describe('a collection', () => {
         assert.equal(await isStored(blob), true)
         stubborn.broken = false
         assert.equal((await collect()).freedBlobs, 0, 'the claim of the first run must end before')
-        wait(61_000)
+        wait(121_000)
         assert.equal((await collect()).freedBlobs, 1)
         assert.equal(await isStored(blob), false)
       },
@@ -172,7 +172,7 @@ describe('a collection', () => {
     collecting(async ({ parts, now, wait, collect }) => {
       const bytes = Buffer.from('a manifest that was never recorded')
       const digest = digestFor(String(bytes))
-      const row = { id: newUploadId(), repository: nameOf('a/b'), state: 'committing', stage: '' } as const
+      const row = { id: newUploadId(), repository: nameOf('a/b'), state: 'committing', stage: '', version: 0 } as const
       await parts.facts.write((changed) =>
         changed.uploads.add({ ...row, algorithm: 'sha256', committing: digest, updatedAt: now() }),
       )
@@ -200,6 +200,7 @@ test('a push that was never finished is freed although a collector claimed its b
       repository: nameOf('a/b'),
       state: 'committing',
       stage: '',
+      version: 0,
       algorithm: 'sha256',
     } as const
     await facts.write((changed) => changed.uploads.add({ ...row, committing: digest, updatedAt: world.now() }))
@@ -224,6 +225,7 @@ test('a push that has stored nothing yet is not given up, and its bytes are free
       repository: nameOf('a/b'),
       state: 'committing',
       stage: '',
+      version: 0,
       algorithm: 'sha256',
     } as const
     await facts.write((changed) => changed.uploads.add({ ...row, committing: digest, updatedAt: world.now() }))

@@ -95,7 +95,7 @@ describe('the place of a volume', () => {
     withVolume(async ({ driver, facts }) => {
       await start(placed(driver, 'here'), facts)
       await owe(facts)
-      const upload = { repository: nameOf('a'), stage: '', algorithm: 'sha256', updatedAt: 1 } as const
+      const upload = { repository: nameOf('a'), stage: '', algorithm: 'sha256', version: 0, updatedAt: 1 } as const
       await facts.write((changed) => changed.uploads.add({ ...upload, id: newUploadId(), state: 'receiving' }))
       const stuck = Object.assign(placed(driver, 'there'), {
         delete: async () => {

@@ -181,7 +181,7 @@ describe('a volume that is served', () => {
         await changed.blobs.add(digest, 1, 1)
         await changed.collection.condemn(digest, 10, 1)
         await changed.owed.add(linkKey, 1, 1)
-        const upload = { repository: nameOf('a'), stage: '', algorithm: 'sha256', updatedAt: 1 } as const
+        const upload = { repository: nameOf('a'), stage: '', algorithm: 'sha256', version: 0, updatedAt: 1 } as const
         await changed.uploads.add({ ...upload, id: newUploadId(), state: 'committing', committing: digest })
       })
       await takeOwnership(driver, other, { adopt: true })

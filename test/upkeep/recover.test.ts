@@ -32,14 +32,15 @@ async function dyingUpload(local: LocalRegistry, committing: Digest = digest): P
   const { id } = await uploads.start()
   await uploads.append(id, chunkOf(bytes))
   const row = await local.parts.facts.read.uploads.find(id)
-  await local.parts.facts.write((changed) => changed.uploads.setState(id, 'committing', committing, Date.now()))
+  const change = { state: 'committing', committing, updatedAt: Date.now() } as const
+  await local.parts.facts.write((changed) => changed.uploads.change(id, row!.version, change))
   return { id, stage: JSON.parse(row?.stage ?? '') as Stage }
 }
 
 async function dyingManifest({ parts }: LocalRegistry, of: Digest): Promise<void> {
   const id = newUploadId()
   const row = { id, repository: name, state: 'committing', stage: '', algorithm: 'sha256', committing: of } as const
-  await parts.facts.write((changed) => changed.uploads.add({ ...row, updatedAt: 1 }))
+  await parts.facts.write((changed) => changed.uploads.add({ ...row, version: 0, updatedAt: 1 }))
 }
 
 describe('a commit that was cut off', () => {

@@ -9,10 +9,12 @@
  *   └ lists of repositories wait for this
  * ```
  *
- * One process adopts; others of the same store would have to be told how far it is.
+ * One process adopts; others of the same store ask, now and then, how far it is.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
+import { LockBusy } from '../../coordination/locks.ts'
 import type { FactQueries, RepositoryRow } from '../../metadata/facts.ts'
+import { Failure } from '../../oci/failure.ts'
 import type { RepositoryName } from '../../oci/name.ts'
 import type { Adoption } from '../../registry/adoption.ts'
 import type { AdoptionStatus, Progress, Tell } from '../operations.ts'
@@ -37,6 +39,10 @@ const patienceMs = 24 * 60 * 60 * 1000
 
 export interface Adopter extends Adoption {
   status(): AdoptionStatus
+  /** Whether storage is being compared with SQL, by any process. */
+  readonly comparing: boolean
+  /** Hears how far others have come. */
+  refresh(): Promise<void>
   /** Reads whatever is not read yet; ends early only where `signal` asks for it. What fails is tried again. */
   run(signal: AbortSignal, tell: Tell): Promise<void>
   /**
@@ -56,8 +62,13 @@ export async function createAdopter(parts: AdopterParts): Promise<Adopter> {
   let progress: Progress | undefined
   let changedElsewhere = 0
 
-  function adopt(name: RepositoryName, signal?: AbortSignal): Promise<void> {
-    return locks.hold(`adopt/${name}`, { when: 'wait', patienceMs }, () => adoptHeld(name, signal))
+  async function adopt(name: RepositoryName, signal?: AbortSignal): Promise<void> {
+    try {
+      await locks.hold(`adopt/${name}`, { when: 'wait', patienceMs }, () => adoptHeld(name, signal))
+    } catch (error) {
+      // Nodes cannot hear of each other, and only one may read it.
+      throw error instanceof LockBusy ? new Failure('unavailable', {}, { cause: error }) : error
+    }
   }
 
   async function adoptHeld(name: RepositoryName, signal?: AbortSignal): Promise<void> {
@@ -160,6 +171,10 @@ export async function createAdopter(parts: AdopterParts): Promise<Adopter> {
       return position.phase !== 'names'
     },
     whenNamesKnown: position.whenNamesKnown,
+    get comparing() {
+      return position.isComparing
+    },
+    refresh: position.refresh,
     adopt,
 
     status: () => ({ ...position.saved(), ...(progress && { progress }), changedElsewhere }),

@@ -146,27 +146,26 @@ function createWalk(parts: AdopterParts, portions: Portions, counts: Counts) {
     await portions.add((changed) => review(changed, digest, clock() + graceMs))
   }
 
-  async function takeGone({ digest }: StoredBlob): Promise<void> {
-    const key = layout.blob(digest)
+  async function takeGone({ digest, storedAt }: StoredBlob): Promise<void> {
+    const key = (storedAt as ObjectKey | undefined) ?? layout.blob(digest)
     const info = await orLost(driver.stat(key))
     if (typeof info === 'string') return damage('content', key, info, digest)
     if (info) return reviewIfUnused(digest)
     counts.missing++
     const detail = 'is missing'
-    let isUsed = false
-    await facts.write(
+    const isUsed = await facts.write(
       async (changed) => {
         const now = clock()
         const row = await changed.collection.find(digest)
         // A collector that has claimed it is just taking it away.
-        if (!row || row.condemnedUntil !== undefined) return
+        if (!row || row.condemnedUntil !== undefined) return false
         if (await changed.collection.condemn(digest, now + claimMs, now)) {
           await changed.collection.forget(digest, now + claimMs)
-        } else {
-          isUsed = true
-          await changed.collection.markDamaged(digest, now)
-          await changed.damages.add({ key, kind: 'content', repository: '', digest, detail, foundAt: now })
+          return false
         }
+        await changed.collection.markDamaged(digest, now)
+        await changed.damages.add({ key, kind: 'content', repository: '', digest, detail, foundAt: now })
+        return true
       },
       { durable: false },
     )

@@ -3,13 +3,13 @@
  * one only where the numbers differ. What differs is asked about again on both sides, because pushes go on meanwhile.
  */
 import type { FactQueries, Facts } from '../../metadata/facts.ts'
-import type { Damage as DamageRow, PastTagPlace } from '../../metadata/facts-upkeep.ts'
-import type { Digest } from '../../oci/digest.ts'
-import type { RepositoryName, Tag } from '../../oci/name.ts'
+import type { Damage as DamageRow } from '../../metadata/facts-upkeep.ts'
+import type { RepositoryName } from '../../oci/name.ts'
 import { owe, type Settler } from '../../registry/settle.ts'
 import type { ObjectKey, StorageDriver } from '../../storage/driver.ts'
 import { type LinkFact, layout, parseLinkKey } from '../../storage/layout.ts'
 import { type Damage, type Found, type FoundTag, readLink, scanRepository } from '../../storage/repository-tree.ts'
+import { keysInSql } from '../link-keys.ts'
 import { lostCode } from '../verify/content.ts'
 import { addDamage } from './hidden.ts'
 import { inBatches, mapSlices, othersTurn } from './portions.ts'
@@ -115,45 +115,6 @@ function createWalk(parts: CompareParts, name: RepositoryName, id: number): Walk
   }
 
   return { suspects, take, lookForMissing, repair }
-}
-
-async function* keysInSql(facts: Facts, name: RepositoryName, id: number): AsyncIterable<readonly ObjectKey[]> {
-  const { layers, revisions, history } = facts.read.adoption
-  for await (const page of pages<Digest, string>(
-    (after) => layers(id, after ?? '', pageSize),
-    (each) => each,
-  )) {
-    yield page.map((digest) => layout.layer(name, digest))
-  }
-  const ofRevisions = async (after: string | undefined) =>
-    (await revisions(id, after ?? '', pageSize)).map(({ digest }) => digest)
-  for await (const page of pages<Digest, string>(ofRevisions, (each) => each)) {
-    yield page.map((digest) => layout.revision(name, digest))
-  }
-  for await (const page of pages<Tag, string>(
-    (after) => facts.read.tags.page(id, after ?? '', pageSize),
-    (each) => each,
-  )) {
-    yield page.map((tag) => layout.tagCurrent(name, tag))
-  }
-  const ofHistory = (after: PastTagPlace | undefined) => history(id, after ?? { tag: '', digest: '' }, pageSize)
-  for await (const page of pages<PastTagPlace, PastTagPlace>(ofHistory, (each) => each)) {
-    yield page.map(({ tag, digest }) => layout.tagIndex(name, tag as Tag, digest as Digest))
-  }
-}
-
-async function* pages<Row, Place>(
-  page: (after: Place | undefined) => Promise<readonly Row[]>,
-  placeOf: (row: Row) => Place,
-): AsyncIterable<readonly Row[]> {
-  for (let after: Place | undefined; ; ) {
-    const rows = await page(after)
-    const last = rows.at(-1)
-    if (last === undefined) return
-    yield rows
-    after = placeOf(last)
-    await othersTurn()
-  }
 }
 
 /**

@@ -10,7 +10,7 @@ import type { FactQueries } from '../../metadata/facts.ts'
 import { algorithmOf, type Digest, emptyDigest, toDigest } from '../../oci/digest.ts'
 import type { RepositoryName } from '../../oci/name.ts'
 import { handleBytes, whenPardoned } from '../../registry/pardon.ts'
-import type { ObjectInfo } from '../../storage/driver.ts'
+import type { ObjectInfo, ObjectKey } from '../../storage/driver.ts'
 import { layout } from '../../storage/layout.ts'
 import { lostCode } from '../verify/content.ts'
 import type { AdopterParts } from './parts.ts'
@@ -53,8 +53,9 @@ export function createContent(parts: ContentParts, repository: RepositoryName, p
 
   /** Not while somebody deletes or replaces the bytes. */
   async function statAtRest(digest: Digest): Promise<ObjectInfo | undefined> {
-    const stat = () => driver.stat(layout.blob(digest))
-    if ((await facts.read.collection.find(digest))?.condemnedUntil === undefined) return stat()
+    const known = await facts.read.collection.find(digest)
+    const stat = () => driver.stat((known?.storedAt as ObjectKey | undefined) ?? layout.blob(digest))
+    if (known?.condemnedUntil === undefined) return stat()
     await whenPardoned(parts, digest)
     return handleBytes(parts, digest, stat)
   }

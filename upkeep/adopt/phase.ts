@@ -4,6 +4,8 @@ import type { AdoptionPhase } from '../operations.ts'
 
 const phaseKey = 'adoption'
 const reasonKey = 'adoption-reason'
+/** Set while storage is compared with what SQL says, where several processes would have to know. */
+const comparingKey = 'adoption-comparing'
 /** Where the walk of the current phase goes on. */
 const cursorKey = 'adoption-cursor'
 
@@ -20,6 +22,18 @@ export async function readPhase(store: StoreFacts): Promise<SavedPhase> {
   const phase = phases.find((each) => each === saved) ?? 'done'
   const reason = phase === 'done' ? undefined : await store.get(reasonKey)
   return reason === undefined ? { phase } : { phase, reason }
+}
+
+/**
+ * While storage is compared, any repository may turn out to be one that storage knows better: whoever serves must not take
+ * for granted that SQL is the truth.
+ */
+export async function isComparing(store: StoreFacts): Promise<boolean> {
+  return (await store.get(comparingKey)) !== undefined
+}
+
+export function setComparing(store: StoreFacts, on: boolean): Promise<void> {
+  return on ? store.set(comparingKey, 'yes') : store.remove(comparingKey)
 }
 
 /** The next phase begins at its beginning. */

@@ -3,7 +3,7 @@ import type { Locks } from '../../coordination/locks.ts'
 import type { FactQueries, Facts } from '../../metadata/facts.ts'
 import { Failure } from '../../oci/failure.ts'
 import type { AdoptionPhase } from '../operations.ts'
-import { enterPhase, readPhase, reopenAdoption, type SavedPhase } from './phase.ts'
+import { enterPhase, isComparing, readPhase, reopenAdoption, type SavedPhase } from './phase.ts'
 
 const patienceMs = 24 * 60 * 60 * 1000
 
@@ -12,6 +12,10 @@ export interface Position {
   /** Whether SQL is the truth of every repository. */
   readonly isComplete: boolean
   saved(): SavedPhase
+  /** Whether storage is being compared with SQL, by this process or another. */
+  readonly isComparing: boolean
+  /** Hears how far others have come. */
+  refresh(): Promise<void>
   /** Unless a repository is to be read again meanwhile. */
   enter(phase: AdoptionPhase): Promise<void>
   /** `mark` unadopts a repository, inside the transaction, or objects: then nothing has happened, and it is false. */
@@ -23,6 +27,7 @@ export interface Position {
 
 export async function openPosition(facts: Facts, locks: Locks): Promise<Position> {
   let saved = await readPhase(facts.read.store)
+  let comparing = await isComparing(facts.read.store)
   const named = Promise.withResolvers<void>()
   named.promise.catch(() => {})
   if (saved.phase !== 'names') named.resolve()
@@ -33,7 +38,7 @@ export async function openPosition(facts: Facts, locks: Locks): Promise<Position
   }
 
   function isComplete(): boolean {
-    return saved.phase === 'blobs' || saved.phase === 'done'
+    return !comparing && (saved.phase === 'blobs' || saved.phase === 'done')
   }
 
   return {
@@ -43,7 +48,16 @@ export async function openPosition(facts: Facts, locks: Locks): Promise<Position
     get isComplete() {
       return isComplete()
     },
+    get isComparing() {
+      return comparing
+    },
     saved: () => saved,
+
+    async refresh() {
+      saved = await readPhase(facts.read.store)
+      comparing = await isComparing(facts.read.store)
+      if (saved.phase !== 'names') named.resolve()
+    },
 
     enter: (phase) =>
       change(async () => {

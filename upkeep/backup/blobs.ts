@@ -6,7 +6,7 @@ import type { FactQueries } from '../../metadata/facts.ts'
 import type { StoredBlob } from '../../metadata/facts-upkeep.ts'
 import { algorithmOf, type Digest, digestOf, toDigest } from '../../oci/digest.ts'
 import { newUploadId } from '../../oci/name.ts'
-import type { OpenObject, Stage, StorageDriver } from '../../storage/driver.ts'
+import type { ObjectKey, OpenObject, Stage, StorageDriver } from '../../storage/driver.ts'
 import { layout } from '../../storage/layout.ts'
 import { othersTurn } from '../adopt/portions.ts'
 import { sumBlobs } from '../blob-totals.ts'
@@ -62,7 +62,7 @@ async function copyBlob(copying: Copying, flusher: Flusher, row: StoredBlob): Pr
     await noteWhole(copying, row, size)
     return 'kept'
   }
-  const object = await parts.driver.open(key)
+  const object = await parts.driver.open((row.storedAt as ObjectKey | undefined) ?? key)
   if (object) {
     try {
       const copied = await copyBytes(object, target, digest, signal)

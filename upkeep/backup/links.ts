@@ -6,7 +6,7 @@ import { linkContent } from '../../registry/settle.ts'
 import type { ObjectKey } from '../../storage/driver.ts'
 import { layout, parseLinkKey } from '../../storage/layout.ts'
 import { inBatches, mapSlices, othersTurn } from '../adopt/portions.ts'
-import { keysInSql, pagesOf } from '../verify/keys.ts'
+import { keysInSql, pagesOf } from '../link-keys.ts'
 import type { Flusher } from './flush.ts'
 import type { Copying } from './parts.ts'
 

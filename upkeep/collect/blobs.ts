@@ -2,7 +2,7 @@
 import pLimit from 'p-limit'
 import type { FactQueries } from '../../metadata/facts.ts'
 import type { Review, StaleLink } from '../../metadata/facts-upkeep.ts'
-import { claimMs, handleBytes } from '../../registry/pardon.ts'
+import { claimMarginMs, claimMs, handleBytes } from '../../registry/pardon.ts'
 import { owe } from '../../registry/settle.ts'
 import { layout } from '../../storage/layout.ts'
 import type { Tell } from '../operations.ts'
@@ -13,8 +13,6 @@ import type { Tally } from './tally.ts'
 const batch = 100
 const deletionsAtOnce = 8
 const unlinkedAtOnce = 200
-/** Nothing is deleted in the last part of a claim. */
-const claimMarginMs = 10_000
 const leastRestMs = 60_000
 
 export interface BlobRun {
@@ -35,6 +33,11 @@ interface Outcome {
   readonly isCutOff?: boolean
   /** How many lie there unused now, where they do. */
   readonly bytes?: number
+}
+
+/** They are this collector's to delete, until its claim is over. */
+interface Claimed extends Outcome {
+  readonly storedAt?: string | undefined
 }
 
 export interface BlobCollection {
@@ -105,9 +108,11 @@ export function createBlobCollection(parts: CollectParts): BlobCollection {
     if (unused.length === 0) return
     const until = clock() + claimMs
     const claimed = await facts.write(async (changed) => {
-      const mine: Outcome[] = []
+      const mine: Claimed[] = []
       for (const each of unused) {
-        if (await changed.collection.condemn(each.review.digest, until, clock())) mine.push(each)
+        const { digest } = each.review
+        if (!(await changed.collection.condemn(digest, until, clock()))) continue
+        mine.push({ ...each, storedAt: (await changed.collection.find(digest))?.storedAt })
       }
       return mine
     })
@@ -127,13 +132,13 @@ export function createBlobCollection(parts: CollectParts): BlobCollection {
     await facts.write(forget, { durable: false })
   }
 
-  async function deleteBytes({ review, bytes = 0 }: Outcome, until: number, tally: Tally): Promise<boolean> {
+  async function deleteBytes({ review, bytes = 0, storedAt }: Claimed, until: number, tally: Tally): Promise<boolean> {
     const { digest } = review
     try {
       // The fence: a push of the same bytes may begin to write when the claim is over.
       const isDeleted = await handleBytes(parts, digest, async () => {
         if (clock() > until - claimMarginMs) return false
-        await blobs.remove(digest)
+        await blobs.remove(digest, storedAt)
         return true
       })
       if (!isDeleted) return false

@@ -98,7 +98,7 @@ export function createCollector(parts: CollectParts): Collector {
       })
     } catch (error) {
       if (isHeld || !(error instanceof LockBusy)) throw error
-      const doing = locks.isHeld('backup') ? 'a backup is being made' : 'a collection is under way'
+      const doing = (await locks.isHeld('backup')) ? 'a backup is being made' : 'a collection is under way'
       throw new NotCollected(`${doing}: try again when that is done`)
     }
   }

@@ -8,7 +8,7 @@
  * none         none            new, or of another registry: claimed, and read
  * none         of a volume     refused: the disk may not be mounted
  * serving      the same        as it is
- * serving      none            its database was lost: claimed, and read
+ * serving      none            its database was lost: claimed, and read; refused where another node may be alive
  * serving      another         refused
  * released     the same, none  claimed back, and read
  * ```
@@ -30,6 +30,8 @@ export { VolumeRefused } from './store-document.ts'
 export interface Taking {
   /** Takes it whatever it says: somebody has looked, and asked for it. */
   readonly adopt?: boolean
+  /** For what cannot be done while anybody else serves it. */
+  readonly alone?: boolean
 }
 
 /** What was found to be the case; `reason` where the volume must be read. */
@@ -43,6 +45,10 @@ const wayOut = 'where the root directory is the right one, "berth reindex --adop
 const lostDocument =
   `the database belongs to a volume, but ${layout.store} is missing here: ` +
   `check that the root directory is the right one, or that its disk is mounted; ${wayOut}`
+
+const sharedElsewhere =
+  'this store is served by another database than the one at hand, which is empty: nodes that share a store share its ' +
+  `database (metadata.postgres.url); where that was lost, and no node is alive, "berth reindex --adopt" reads the store`
 
 const anotherDatabase =
   'this volume belongs to another database than the one at hand: check metadata.sqlite.path and the root directory; ' +
@@ -61,15 +67,22 @@ export async function takeOwnership(
     const known = document ?? newDocument()
     return claim(driver, facts, { document: known, reason: 'it was asked for with "berth reindex --adopt"' })
   }
-  const finding = document ? judge(document, database) : await judgeUnclaimed(driver, database)
+  const finding = document ? judge(document, database, driver) : await judgeUnclaimed(driver, database)
   if (finding) await claim(driver, facts, finding)
 }
 
 /** Nothing where it is ours already. */
-function judge(document: StoreDocument, database: string | undefined): Finding | undefined {
+function judge(
+  document: StoreDocument,
+  database: string | undefined,
+  { reach }: Pick<StorageDriver, 'reach'>,
+): Finding | undefined {
   if (database !== undefined && document.database !== database) throw new VolumeRefused(anotherDatabase)
   if (document.state === 'released') return { document, reason: 'it was released' }
-  return database === undefined ? { document, reason: 'its database was lost' } : undefined
+  if (database !== undefined) return undefined
+  // On a disk of this machine the lock says that nobody else is there.
+  if (reach === 'shared') throw new VolumeRefused(sharedElsewhere)
+  return { document, reason: 'its database was lost' }
 }
 
 async function judgeUnclaimed(driver: StorageDriver, database: string | undefined): Promise<Finding> {

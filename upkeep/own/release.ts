@@ -73,6 +73,7 @@ export async function settleCompletely({
   settler,
 }: Pick<ReleaseParts, 'facts' | 'settler'>): Promise<readonly string[]> {
   await settler.settleAll()
+  await settler.settleBytes()
   await settler.clear()
   return (await facts.read.owed.page('', namedAtMost)).map(({ key }) => key)
 }

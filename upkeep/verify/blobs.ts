@@ -48,8 +48,13 @@ export async function verifyBlobs(parts: VerifyParts, run: Run): Promise<void> {
   }
 }
 
+/** Bytes that were not copied to their place yet are read where they are. */
+function keyOf({ digest, storedAt }: StoredBlob): ObjectKey {
+  return (storedAt as ObjectKey | undefined) ?? layout.blob(digest)
+}
+
 async function verifyBlob(parts: VerifyParts, run: Run, reader: ContentReader, row: StoredBlob): Promise<void> {
-  const key = layout.blob(row.digest)
+  const key = keyOf(row)
   for (let left = attempts; left > 0; left--) {
     const content = await reader.read(key, row.digest)
     if (content.kind === 'bytes' && content.digest === row.digest) return whole(parts, run, row, content.size)
@@ -63,9 +68,10 @@ async function verifyBlob(parts: VerifyParts, run: Run, reader: ContentReader, r
   }
 }
 
-async function whole(parts: VerifyParts, run: Run, { digest, damagedAt }: StoredBlob, size: number): Promise<void> {
+async function whole(parts: VerifyParts, run: Run, blob: StoredBlob, size: number): Promise<void> {
   const { facts } = parts
-  const key = layout.blob(digest)
+  const { digest, damagedAt } = blob
+  const key = keyOf(blob)
   const row = await facts.read.collection.find(digest)
   const isMended = damagedAt !== undefined
   const isOtherSize = row !== undefined && row.size !== size
@@ -81,9 +87,10 @@ async function whole(parts: VerifyParts, run: Run, { digest, damagedAt }: Stored
   await run.report({ key, detail, digest, repaired: isMended || run.repair })
 }
 
-async function damaged(parts: VerifyParts, run: Run, { digest, size }: StoredBlob, content: Content): Promise<void> {
+async function damaged(parts: VerifyParts, run: Run, blob: StoredBlob, content: Content): Promise<void> {
   const { facts, driver, blobs, clock } = parts
-  const key = layout.blob(digest)
+  const { digest, size } = blob
+  const key = keyOf(blob)
   const detail = describe(content, size)
   const isKnown = await facts.write(async (changed) => {
     const row = await changed.collection.find(digest)

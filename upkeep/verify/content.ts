@@ -3,10 +3,10 @@
  * run ended; few at once, so that clients have the disk and the processor too.
  */
 import { createHash } from 'node:crypto'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { algorithmOf, type Digest, digestOf, toDigest } from '../../oci/digest.ts'
 import type { Child, ObjectInfo, ObjectKey, OpenObject, StorageDriver } from '../../storage/driver.ts'
 import type { VerifyOptions } from '../operations.ts'
+import { createPace } from '../pace.ts'
 
 /** Up to there an object is read whole. */
 const wholeBytes = 256 * 1024
@@ -96,16 +96,4 @@ export async function kindOf(driver: StorageDriver, key: ObjectKey): Promise<Chi
     if (name === key.slice(slash + 1)) return kind
   }
   return undefined
-}
-
-/** Waits until so many bytes more are within the limit. */
-function createPace(bytesPerSecond: number | undefined): (bytes: number) => Promise<void> {
-  if (bytesPerSecond === undefined) return async () => {}
-  let freeAt = performance.now()
-  return async (bytes) => {
-    const now = performance.now()
-    const begin = Math.max(now, freeAt)
-    freeAt = begin + (bytes / bytesPerSecond) * 1000
-    if (begin > now) await sleep(begin - now)
-  }
 }

@@ -14,6 +14,7 @@
  */
 import { LockBusy } from '../../coordination/locks.ts'
 import type { Operations } from '../operations.ts'
+import { withinRequests } from '../pace.ts'
 import { verifyBlobs } from './blobs.ts'
 import { sweepDamages } from './damages.ts'
 import { verifyFiles } from './files.ts'
@@ -45,11 +46,12 @@ export function createVerifier(parts: VerifyParts): Verifier {
       }
       try {
         return await locks.hold('verify', { when: 'give up' }, async () => {
-          const run = await beginRun(parts, options, tell, signal)
+          const paced = withinRequests(parts, options.requestsPerSecond)
+          const run = await beginRun(paced, options, tell, signal)
           for (const phase of phases.slice(phases.indexOf(run.phase))) {
             signal?.throwIfAborted()
             if (phase !== run.phase) await run.enter(phase)
-            await workOf[phase](parts, run)
+            await workOf[phase](paced, run)
           }
           await settler.clear()
           return run.end()

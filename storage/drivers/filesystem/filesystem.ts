@@ -8,6 +8,7 @@ import type { ByteRange } from '../../../oci/range.ts'
 import type {
   Appended,
   Child,
+  LeftStage,
   ObjectInfo,
   ObjectKey,
   OpenObject,
@@ -28,9 +29,10 @@ const flushConcurrency = 4
 
 export class FilesystemDriver implements StorageDriver {
   readonly name = 'filesystem'
+  readonly reach = 'local'
   readonly root: string
-  /** Folders whose own entry is known to be durable. */
-  private readonly durableFolders = new Set<string>()
+  /** Folders whose own entry is known to be durable, as they were then: another process may have removed one since. */
+  private readonly durableFolders = new Map<string, string>()
   private readonly temporary: string
 
   constructor(root: string) {
@@ -172,14 +174,19 @@ export class FilesystemDriver implements StorageDriver {
     await calls.syncPath(path)
   }
 
-  async seal(stage: Stage, key: ObjectKey): Promise<void> {
+  async seal(stage: Stage, key: ObjectKey): Promise<ObjectKey> {
     const path = this.pathOf(key)
     this.giveName(this.pathOf(stage.key), path)
     await this.syncFolders(dirname(path))
+    return key
   }
 
   async discard(stage: Stage): Promise<void> {
     await this.delete(stage.key, { durable: false })
+  }
+
+  async *staged(prefix: ObjectKey): AsyncIterable<LeftStage> {
+    for await (const { key, size, modifiedAt } of this.list(prefix)) yield { stage: { key, size }, modifiedAt }
   }
 
   async sweep(): Promise<void> {
@@ -218,12 +225,21 @@ export class FilesystemDriver implements StorageDriver {
   private async syncFolders(folder: string): Promise<void> {
     const toSync = [folder]
     const parents: string[] = []
-    for (let each = folder; each.length > this.root.length && !this.durableFolders.has(each); each = dirname(each)) {
+    for (let each = folder; each.length > this.root.length && !this.isDurable(each); each = dirname(each)) {
       toSync.push(dirname(each))
       if (each !== folder) parents.push(each)
     }
+    const identities = parents.map(identityOf)
     await Promise.all(toSync.map(calls.syncPath))
-    for (const each of parents) this.durableFolders.add(each)
+    for (const [n, each] of parents.entries()) {
+      const identity = identities[n]
+      if (identity !== undefined) this.durableFolders.set(each, identity)
+    }
+  }
+
+  private isDurable(folder: string): boolean {
+    const known = this.durableFolders.get(folder)
+    return known !== undefined && known === identityOf(folder)
   }
 }
 

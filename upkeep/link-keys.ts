@@ -1,11 +1,11 @@
 /** Every link file that a repository must have, as SQL says, in pages. */
-import type { Facts } from '../../metadata/facts.ts'
-import type { PastTagPlace, RevisionRow } from '../../metadata/facts-upkeep.ts'
-import type { Digest } from '../../oci/digest.ts'
-import type { RepositoryName, Tag } from '../../oci/name.ts'
-import type { ObjectKey } from '../../storage/driver.ts'
-import { layout } from '../../storage/layout.ts'
-import { othersTurn } from '../adopt/portions.ts'
+import type { Facts } from '../metadata/facts.ts'
+import type { PastTagPlace, RevisionRow } from '../metadata/facts-upkeep.ts'
+import type { Digest } from '../oci/digest.ts'
+import type { RepositoryName, Tag } from '../oci/name.ts'
+import type { ObjectKey } from '../storage/driver.ts'
+import { layout } from '../storage/layout.ts'
+import { othersTurn } from './adopt/portions.ts'
 
 const pageSize = 500
 
