@@ -149,21 +149,28 @@ export function createPublisher(parts: LocalParts, name: RepositoryName): Publis
     else await change(upload, { state: 'receiving', committing: undefined })
   }
 
-  async function discard({ row, stage }: Upload): Promise<void> {
-    hashes.forget(row.id)
-    // Whoever believes that it is still its own must not commit what is being removed.
-    await change({ row, stage, hashed: undefined }, {})
-    // The row goes last: where storage fails, or the process ends, it still says what there is to remove.
-    await driver.discard(stage)
+  async function discard(upload: Upload): Promise<void> {
+    hashes.forget(upload.row.id)
+    // The row goes last: where storage fails, or the process ends, it still says what there is to remove. But where others
+    // may be about to commit it, nobody must find the row any more; what is left is found by what is staged.
+    const rowFirst = driver.reach === 'shared'
+    if (rowFirst) await removeRow(upload, true)
+    await driver.discard(upload.stage)
+    if (!rowFirst) await removeRow(upload, false)
+  }
+
+  async function removeRow({ row }: Upload, durable: boolean): Promise<void> {
     const placed = row.committing
     const left = placed && (await blobs.size(placed))
-    await facts.write(
+    const isRemoved = await facts.write(
       async (changed) => {
-        const isRemoved = await changed.uploads.remove(row.id, row.version + 1)
-        if (isRemoved && placed && left !== undefined) await leaveBytes(changed, placed, left, clock())
+        if (!(await changed.uploads.remove(row.id, row.version))) return false
+        if (placed && left !== undefined) await leaveBytes(changed, placed, left, clock())
+        return true
       },
-      { durable: false, touches: 'uploads' },
+      { durable, touches: 'uploads' },
     )
+    if (!isRemoved) throw new Failure('upload-busy', { upload: row.id })
   }
 
   return { publish, conclude, discard }

@@ -176,7 +176,9 @@ export function createUploads(parts: LocalParts, name: RepositoryName, caller: C
     // On a disk, what lies under the digest is this upload's only if it was moved there.
     if (!isShared && (await driver.stat(stage.key))) return publish(upload, digest)
     await whenPardoned(parts, digest)
-    if ((await blobs.size(digest)) === stage.size) {
+    // Where it cannot be told whether these are the bytes that came, they must not be known to be wrong.
+    const isDamaged = isShared && (await facts.read.collection.find(digest))?.damagedAt !== undefined
+    if (!isDamaged && (await blobs.size(digest)) === stage.size) {
       // Whoever gave them their name may have died before that was durable.
       await driver.flush([layout.blob(digest)])
       return conclude(upload, digest)

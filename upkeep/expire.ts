@@ -1,6 +1,6 @@
 /** Uploads that nobody came back for, and the memory of those that were finished. */
 import type { Locks } from '../coordination/locks.ts'
-import type { FactQueries, Facts, UploadRow } from '../metadata/facts.ts'
+import type { Facts, UploadRow } from '../metadata/facts.ts'
 import type { UploadState } from '../metadata/schema.ts'
 import { leaveBytes } from '../registry/reviews.ts'
 import type { Stage, StorageDriver } from '../storage/driver.ts'
@@ -66,23 +66,22 @@ async function expire({ facts, driver, locks, clock }: UploadParts, row: UploadR
     const named = row.committing && (await facts.read.collection.find(row.committing))
     // They are served from there until they are copied.
     if (row.state === 'finished' && stage && named?.storedAt === stage.key) return rest(facts, row, clock())
-    // Nobody may go on with what is being removed; and the row goes last: where storage fails, or the process ends, it
-    // still says what there is to remove.
-    const { version } = current
-    if (stage) {
-      const mine = (changed: FactQueries) => changed.uploads.change(row.id, version, { updatedAt: row.updatedAt })
-      if (!(await facts.write(mine, { durable: false, touches: 'uploads' }))) return false
-      await driver.discard(stage)
-    }
     const placed = row.state === 'receiving' ? row.committing : undefined
     const left = placed && (await driver.stat(layout.blob(placed)))
-    await facts.write(
-      async (changed) => {
-        if (!(await changed.uploads.remove(row.id, stage ? version + 1 : version))) return
-        if (placed && left) await leaveBytes(changed, placed, left.size, clock())
-      },
-      { durable: false, touches: 'uploads' },
-    )
+    const removeRow = (durable: boolean) =>
+      facts.write(
+        async (changed) => {
+          if (!(await changed.uploads.remove(row.id, current.version))) return false
+          if (placed && left) await leaveBytes(changed, placed, left.size, clock())
+          return true
+        },
+        { durable, touches: 'uploads' },
+      )
+    // As where an upload is given up by its client (registry/publish.ts).
+    const rowFirst = driver.reach === 'shared'
+    if (rowFirst && !(await removeRow(true))) return false
+    if (stage) await driver.discard(stage)
+    if (!rowFirst) await removeRow(false)
     return true
   })
 }

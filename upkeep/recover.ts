@@ -139,7 +139,7 @@ async function recoverOne(run: Run, row: UploadRow): Promise<Outcome | undefined
   const digest = row.committing!
   if (row.stage === '') return drop(run, row, digest)
   const stage = JSON.parse(row.stage) as Stage
-  if ((await run.blobs.size(digest)) === stage.size) {
+  if ((await run.blobs.size(digest)) === stage.size && !(await isBetter(run, stage, digest))) {
     const mine = { ...row, version: row.version + 1 }
     if (!(await run.facts.write((facts) => facts.uploads.change(row.id, row.version, { updatedAt: row.updatedAt })))) {
       return undefined
@@ -156,6 +156,12 @@ async function recoverOne(run: Run, row: UploadRow): Promise<Outcome | undefined
     facts.uploads.change(row.id, row.version, { state: 'receiving', committing, updatedAt: run.clock() }),
   )
   return changed ? 'resumed' : undefined
+}
+
+/** What arrived is there, and what lies under its digest is known to be damaged: whoever commits again heals it. */
+async function isBetter({ facts, driver, alone }: Run, stage: Stage, digest: Digest): Promise<boolean> {
+  if ((await facts.read.collection.find(digest))?.damagedAt === undefined) return false
+  return !alone || (await driver.stat(stage.key)) !== undefined
 }
 
 async function finish({ facts, driver, clock, graceMs }: Run, row: UploadRow, digest: Digest, size: number) {

@@ -2,9 +2,8 @@
 import { randomUUID } from 'node:crypto'
 import fs from 'node:fs'
 import { dirname, join } from 'node:path'
-import type { Readable, Writable } from 'node:stream'
+import type { Readable } from 'node:stream'
 import pLimit from 'p-limit'
-import type { ByteRange } from '../../../oci/range.ts'
 import type {
   Appended,
   Child,
@@ -20,8 +19,8 @@ import type {
 import { layout } from '../../layout.ts'
 import * as calls from './calls.ts'
 import { entriesOf, identityOf } from './folder.ts'
+import { OpenFile } from './open-file.ts'
 import { receive } from './receive.ts'
-import { sendFile } from './send-file.ts'
 
 const readBufferSize = 256 * 1024
 /** fsyncs at once while flushing: background work that must not take the disk from pushes. */
@@ -266,39 +265,5 @@ async function syncIfThere(path: string): Promise<void> {
     await calls.syncPath(path)
   } catch (error) {
     if (!calls.isErrno(error, 'ENOENT', 'ENOTDIR')) throw error
-  }
-}
-
-class OpenFile implements OpenObject {
-  readonly size: number
-  private readonly fd: number
-  private readonly key: ObjectKey
-  private closed = false
-
-  constructor(fd: number, size: number, key: ObjectKey) {
-    this.fd = fd
-    this.size = size
-    this.key = key
-  }
-
-  async send(sink: Writable, range: ByteRange = { start: 0, end: this.size - 1 }): Promise<void> {
-    await calls.naming(this.key, sendFile(this.fd, range, sink))
-  }
-
-  async read(): Promise<Uint8Array> {
-    const bytes = Buffer.allocUnsafeSlow(this.size)
-    for (let position = 0; position < this.size; ) {
-      const reading = calls.readAt(this.fd, bytes, position, this.size - position, position)
-      const { bytesRead } = await calls.naming(this.key, reading)
-      if (bytesRead === 0) throw new Error(`the object holds ${position} bytes instead of ${this.size}`)
-      position += bytesRead
-    }
-    return bytes
-  }
-
-  async close(): Promise<void> {
-    if (this.closed) return
-    this.closed = true
-    fs.closeSync(this.fd)
   }
 }
