@@ -49,7 +49,7 @@ export async function startTcpProxy(target: Address): Promise<TcpProxy> {
   })
   const port = await listen(server, 0)
   const cut = (): void => {
-    for (const { client, server: far } of links) for (const socket of [client, far]) socket.resetAndDestroy()
+    for (const { client, server: far } of links) for (const socket of [client, far]) reset(socket)
   }
   const refuse = async (): Promise<void> => {
     if (!server.listening) return
@@ -100,7 +100,7 @@ function link(client: Socket, target: Address, state: State, links: Set<Link>): 
     [server, client],
   ] as const) {
     // An orderly end goes the way of the bytes.
-    here.on('error', () => state.isDropping || there.resetAndDestroy())
+    here.on('error', () => state.isDropping || reset(there))
     here.on('close', () => {
       if (there.destroyed) links.delete(made)
     })
@@ -119,4 +119,10 @@ function wire(state: State): Transform {
     },
     flush: (done) => state.isDropping || done(),
   })
+}
+
+/** A reset after an end is refused by the system, and Node would wait for the end of that handle for ever. */
+function reset(socket: Socket): void {
+  if (socket.writableEnded) socket.destroy()
+  else socket.resetAndDestroy()
 }

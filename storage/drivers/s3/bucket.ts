@@ -19,7 +19,7 @@ export interface Patience {
   readonly totalMs: number
 }
 
-const quick: Patience = { attemptMs: 5_000, totalMs: 12_000 }
+const quick: Patience = { attemptMs: 8_000, totalMs: 20_000 }
 /** What is deleted is claimed, and a claim leaves a minute for it: a delete must have ended well before. */
 export const deleting: Patience = { attemptMs: 10_000, totalMs: 25_000 }
 /** A part on a slow line; a copy within the store. */
@@ -87,12 +87,12 @@ const turns = pLimit(mostAtOnce)
 
 type Work<T> = (options: { abortSignal: AbortSignal; requestTimeout: number }) => Promise<T>
 
-/** One request with its retries, which ends in time, waiting included; what goes wrong is said in our words. */
+/** One request with its retries, which ends in time once it has its turn; what goes wrong is said in our words. */
 export async function calling<T>(what: string, work: Work<T>, patience: Patience = quick): Promise<T> {
-  const options = { abortSignal: AbortSignal.timeout(patience.totalMs), requestTimeout: patience.attemptMs }
+  const inTime = () => work({ abortSignal: AbortSignal.timeout(patience.totalMs), requestTimeout: patience.attemptMs })
   try {
     // Slow ones are few: their memory is counted, or they come from one copy.
-    return await (patience === slow ? work(options) : turns(() => work(options)))
+    return await (patience === slow ? inTime() : turns(inTime))
   } catch (error) {
     throw translate(error, what)
   }

@@ -18,8 +18,8 @@ const firstPauseMs = 100
 /** The store says nothing for so long, while we wait for it. */
 const silenceMs = 30_000
 
-const attemptMs = 5_000
-const answersWithinMs = 12_000
+const attemptMs = 8_000
+const answersWithinMs = 20_000
 
 interface Answer {
   readonly body: Readable
