@@ -87,9 +87,14 @@ const turns = pLimit(mostAtOnce)
 
 type Work<T> = (options: { abortSignal: AbortSignal; requestTimeout: number }) => Promise<T>
 
-/** One request with its retries, which ends in time once it has its turn; what goes wrong is said in our words. */
+/**
+ * One request with its retries, which ends in time once it has its turn; a delete's wait for it counts as well. What goes
+ * wrong is said in our words.
+ */
 export async function calling<T>(what: string, work: Work<T>, patience: Patience = quick): Promise<T> {
-  const inTime = () => work({ abortSignal: AbortSignal.timeout(patience.totalMs), requestTimeout: patience.attemptMs })
+  const limit = () => AbortSignal.timeout(patience.totalMs)
+  const fenced = patience === deleting ? limit() : undefined
+  const inTime = () => work({ abortSignal: fenced ?? limit(), requestTimeout: patience.attemptMs })
   try {
     // Slow ones are few: their memory is counted, or they come from one copy.
     return await (patience === slow ? inTime() : turns(inTime))
