@@ -1,9 +1,9 @@
 /** The end of an upload: one object under its key, or nothing; and what is left of those that nobody ended. */
 
-import type { LeftStage, ObjectKey, Stage } from '../../driver.ts'
-import { StageLost } from '../../driver.ts'
+import { type LeftStage, type ObjectKey, type Stage, StageLost } from '../../driver.ts'
 import type { Bucket } from './bucket.ts'
 import { copyWhole } from './copy.ts'
+import { isMissing } from './errors.ts'
 
 import { abort, complete, copyPart, isOpen, lastPartAt, listUploads, type Multipart } from './multipart.ts'
 import { find, list, listNamed, put, remove } from './objects.ts'
@@ -60,11 +60,21 @@ export async function seal(bucket: Bucket, stage: Stage, key: ObjectKey): Promis
   else if (multipart?.destination) await sealThere(bucket, stage, multipart, key)
   else if (multipart) {
     if (stage.size > largestMoved) return clear(bucket, behind, stage.key)
-    await copyWhole(bucket, stage.key, key)
+    await bring(bucket, stage.key, key)
     behind.push(stage.key)
-  } else if (tail) await copyWhole(bucket, tailKey(stage, tail.name), key)
+  } else if (tail) await bring(bucket, tailKey(stage, tail.name), key)
   else throw new Error(`there is no upload at ${stage.key}`)
   return clear(bucket, behind, key)
+}
+
+/** What an earlier attempt has moved already is not there any more. */
+async function bring(bucket: Bucket, from: ObjectKey, key: ObjectKey): Promise<void> {
+  try {
+    await copyWhole(bucket, from, key)
+  } catch (error) {
+    const isGone = isMissing(error) || (error instanceof Error && isMissing(error.cause))
+    throw isGone ? new StageLost(`there is nothing at ${from} any more`, { cause: error }) : error
+  }
 }
 
 /** It was named all the while; whether somebody deleted it all the same is looked at before anybody relies on it. */
