@@ -56,7 +56,7 @@ function pass({ host, port }: Address, incoming: IncomingMessage, outgoing: Serv
   sent.on('response', (answer) => {
     if (isLost()) {
       answer.resume()
-      incoming.socket.resetAndDestroy()
+      breakOff(incoming)
       return
     }
     outgoing.writeHead(answer.statusCode ?? 502, answer.rawHeaders)
@@ -64,7 +64,13 @@ function pass({ host, port }: Address, incoming: IncomingMessage, outgoing: Serv
       if (error) outgoing.destroy()
     })
   })
-  sent.on('error', () => incoming.socket.resetAndDestroy())
+  sent.on('error', () => breakOff(incoming))
   outgoing.on('close', () => sent.destroy())
   incoming.pipe(sent)
+}
+
+/** A connection whose end was sent cannot be reset any more. */
+function breakOff({ socket }: IncomingMessage): void {
+  if (socket.writableEnded) socket.destroy()
+  else socket.resetAndDestroy()
 }
