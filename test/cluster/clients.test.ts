@@ -98,7 +98,8 @@ describe('where each request goes to another node,', needsCluster('busybox'), ()
   describe('podman', needs('podman'), () => {
     for (const way of ways) {
       test(`pulls an image and pushes it under another name, ${way}`, async () => {
-        const stores = ['--root', join(folder, 'podman'), '--runroot', join(folder, 'podman-run')]
+        // podman takes no longer path for it than 50 characters.
+        const stores = ['--root', join(folder, 'podman'), '--runroot', join(folder, 'run')]
         const podman = client('podman', [...stores, '--storage-driver=vfs'], {
           env: { REGISTRY_AUTH_FILE: join(folder, 'none.json') },
         })
