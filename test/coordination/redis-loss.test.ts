@@ -236,7 +236,14 @@ async function surviveOutage(go: () => Promise<void>, comeBack: () => Promise<vo
   assert.deepEqual([fenced.asked.aborted, without.asked.aborted], [false, false])
 
   await comeBack()
-  await released(await held(other, 'patient', patient))
+  await until('others can hold again', () =>
+    held(other, 'patient', patient)
+      .then(released)
+      .then(
+        () => true,
+        () => false,
+      ),
+  )
   for (const name of ['fenced', 'bare', 'new']) {
     await until(`${name} has its lease`, () => other.locks.isHeld(name))
     await assert.rejects(held(other, name, { when: 'give up', fenced: true }), LockBusy)
