@@ -27,7 +27,7 @@ export const sabotages: readonly Sabotage[] = [
     edits: [
       {
         file: 'upkeep/recover.ts',
-        from: 'if (!(await facts.read.blobs.isStored(digest))) await blobs.remove(digest)',
+        from: 'if (alone && !(await facts.read.blobs.isStored(digest))) await blobs.remove(digest)',
         to: 'await blobs.remove(digest)',
       },
     ],
@@ -43,8 +43,8 @@ export const sabotages: readonly Sabotage[] = [
       },
       {
         file: 'registry/uploads.ts',
-        from: '(changed) => changed.uploads.progress(row.id, JSON.stringify(grown), hashed, clock()),',
-        to: 'async () => remembered.set(row.id, JSON.stringify(grown)),',
+        from: 'const recorded = await arriving.record(grown, hashed)',
+        to: 'remembered.set(row.id, JSON.stringify(grown))\n    const recorded = row',
       },
       {
         file: 'registry/uploads.ts',
@@ -59,8 +59,8 @@ export const sabotages: readonly Sabotage[] = [
     edits: [
       {
         file: 'registry/publish.ts',
-        from: 'return conclude(row.id, digest, stage.size)',
-        to: 'setTimeout(() => conclude(row.id, digest, stage.size).catch(() => {}), 20)\n    return { digest, size: stage.size }',
+        from: 'return conclude(named, digest, storedAt)',
+        to: 'setTimeout(() => conclude(named, digest, storedAt).catch(() => {}), 20)\n    return { digest, size: named.stage.size }',
       },
     ],
     finding: /no order of requests explains|cannot be read/,
