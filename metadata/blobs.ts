@@ -2,9 +2,6 @@ import type { RepositoryName } from '../oci/name.ts'
 import type { BlobFacts } from './facts.ts'
 import { adopted, batches, first, query, type Sql, statement } from './sql.ts'
 
-/** A claim that is over, and that no collector ever made: none can forget the row by mistake. */
-const nobodysClaim = 0
-
 type Linked = { repository: number; digest: string }
 
 export function blobFacts(sql: Sql): BlobFacts {
@@ -90,7 +87,7 @@ export function blobFacts(sql: Sql): BlobFacts {
 }
 
 /** The bytes themselves, whoever may read them. */
-function storedFacts(sql: Sql): Pick<BlobFacts, 'isStored' | 'add' | 'moved' | 'addUnclaimed'> {
+function storedFacts(sql: Sql): Pick<BlobFacts, 'isStored' | 'add' | 'moved'> {
   const isStored = query<{ digest: string }>()(sql, (build, p) =>
     build.selectFrom('blobs').select('digest').where('digest', '=', p.digest).where('condemned_until', 'is', null),
   )
@@ -116,24 +113,11 @@ function storedFacts(sql: Sql): Pick<BlobFacts, 'isStored' | 'add' | 'moved' | '
       .where('stored_at', '=', p.from)
       .returning('digest'),
   )
-  const addUnclaimed = query<{ digest: string; size: number; now: number }>()(sql, (build, p) =>
-    build
-      .insertInto('blobs')
-      .values({
-        digest: p.digest,
-        size: p.size,
-        stored_at: null,
-        created_at: p.now,
-        touched_at: p.now,
-        condemned_until: nobodysClaim,
-      })
-      .onConflict((conflict) => conflict.doNothing()),
-  )
+
   return {
     isStored: async (digest) => (await first(sql, isStored({ digest }))) !== undefined,
     add: async (digest, size, now, storedAt) =>
       void (await sql.all(add({ digest, size, now, storedAt: storedAt ?? null }))),
     moved: async (digest, from) => (await first(sql, moved({ digest, from }))) !== undefined,
-    addUnclaimed: async (digest, size, now) => void (await sql.all(addUnclaimed({ digest, size, now }))),
   }
 }

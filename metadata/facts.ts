@@ -101,11 +101,6 @@ export interface BlobFacts {
   add(digest: Digest, size: number, now: number, storedAt?: string): Promise<void>
   /** They lie under the key of their digest now, unless they were stored elsewhere anew since. */
   moved(digest: Digest, from: string): Promise<boolean>
-  /**
-   * Bytes that lie under their digest and that no row knows: nobody may read them, and a collector may delete them. Nothing
-   * happens where a row knows them.
-   */
-  addUnclaimed(digest: Digest, size: number, now: number): Promise<void>
   /** Lets a repository read a blob; says whether it could not before. */
   link(repositoryId: number, digest: Digest, now: number): Promise<boolean>
   unlink(repositoryId: number, digest: Digest): Promise<boolean>

@@ -134,25 +134,6 @@ export const collectionCases: Readonly<Record<string, FactsCase>> = {
     assert.equal(await facts.write((changed) => changed.collection.forget(one, 100)), false)
   },
 
-  'bytes that no row knew are read by nobody, and any collector may take them': async (facts) => {
-    await facts.write((changed) => changed.blobs.addUnclaimed(one, 3, 10))
-    await change(facts, (changed, repository) => changed.blobs.link(repository, one, 10))
-    assert.equal(await facts.read.blobs.isStored(one), false)
-    assert.equal(await facts.read.blobs.sizeIn(alpine, one), undefined)
-    assert.deepEqual(
-      (await facts.read.collection.condemned(10)).map((blob) => blob.digest),
-      [one],
-    )
-    assert.equal(await condemn(facts, 100, 10), false, 'a link uses them')
-    await change(facts, (changed, repository) => changed.blobs.unlink(repository, one))
-    assert.equal(await condemn(facts, 100, 10), true)
-    await facts.write((changed) => changed.blobs.addUnclaimed(one, 4, 11))
-    assert.deepEqual(await facts.read.collection.find(one), { digest: one, size: 3, condemnedUntil: 100 })
-    await facts.write((changed) => changed.blobs.add(one, 3, 12))
-    await facts.write((changed) => changed.blobs.addUnclaimed(one, 4, 13))
-    assert.deepEqual(await facts.read.collection.find(one), { digest: one, size: 3 })
-  },
-
   'an upload that is bringing bytes uses them, and does not keep them': async (facts) => {
     await change(facts, (changed) => arriving(changed, 'committing'))
     assert.equal(await facts.read.collection.isUsed(one), true)

@@ -32,7 +32,6 @@ export const everyQuery: readonly ((facts: FactQueries, id: UploadId) => Promise
   ({ blobs }) => blobs.isStored(digest),
   ({ blobs }) => blobs.add(digest, 1, 1),
   ({ blobs }) => blobs.moved(digest, 'key'),
-  ({ blobs }) => blobs.addUnclaimed(digest, 1, 1),
   ({ blobs }) => blobs.link(1, digest, 1),
   ({ blobs }) => blobs.isLinked(1, digest),
   ({ blobs }) => blobs.linkedAmong(1, [digest, digestFor('y')]),
