@@ -84,8 +84,10 @@ async function finishDeletions(run: Run): Promise<number> {
     for (const { digest, storedAt, condemnedUntil = 0 } of condemned) {
       left.add(digest)
       const until = run.alone ? condemnedUntil : clock() + claimMs
-      // A push that names them decides, and not the collector that had begun.
-      if (!(await facts.write((changed) => changed.collection.condemn(digest, until, now)))) continue
+      // Whoever is alive and names them decides, and not the collector that had begun. On a disk of its own nobody is: a
+      // push that died has its bytes where they arrived, and must not wait for the end of a dead collector's claim.
+      const isMine = run.alone || (await facts.write((changed) => changed.collection.condemn(digest, until, now)))
+      if (!isMine) continue
       try {
         const isInTime = () => run.alone || clock() <= until - claimMarginMs
         const isDeleted = await handleBytes(run, digest, async () => {

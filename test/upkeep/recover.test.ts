@@ -44,6 +44,23 @@ async function dyingManifest({ parts }: LocalRegistry, of: Digest): Promise<void
 }
 
 describe('a commit that was cut off', () => {
+  test('together with a collector that was deleting its bytes waits for nobody', () =>
+    withRegistry(async (local) => {
+      const { id } = await dyingUpload(local)
+      const until = Date.now() + 100_000
+      await local.parts.facts.write(async (changed) => {
+        // As they stand when the claim came first, and the push named its bytes after it.
+        await changed.blobs.add(digest, bytes.length, 1)
+        await changed.uploads.change(id, 2, { committing: undefined, updatedAt: 1 })
+        assert.equal(await changed.collection.condemn(digest, until, 1), true)
+        await changed.uploads.change(id, 3, { committing: digest, updatedAt: 1 })
+      })
+      const { repository, parts } = local.again()
+      assert.deepEqual(await recover(parts), { ...none, resumed: 1, deleted: 1 })
+      assert.equal(await parts.facts.read.collection.find(digest), undefined)
+      assert.equal((await repository(name).uploads.commit(id, digest, chunkOf(Buffer.alloc(0)))).digest, digest)
+    }))
+
   test('before its bytes moved goes on as an upload', () =>
     withRegistry(async (local) => {
       const { id } = await dyingUpload(local)
